@@ -1,0 +1,3 @@
+//! `desist` is the front door for what the world sends back to a mail sender.
+
+pub mod model;

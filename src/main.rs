@@ -1,0 +1,3 @@
+//! The `desist` command.
+
+fn main() {}

@@ -1,0 +1,17 @@
+//! Layer 0: the words of this system as values. No input, output or clock is read here, except in
+//! [`clock`], the one place where time comes from.
+
+pub mod address;
+pub mod authentication;
+pub mod clock;
+pub mod digest;
+pub mod directory;
+pub mod event;
+pub mod mailbox;
+pub mod receipt;
+pub mod recipient;
+pub mod secret;
+pub mod stream;
+pub mod suppression;
+pub mod tenant;
+pub mod words;

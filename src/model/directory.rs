@@ -1,0 +1,87 @@
+//! The directory: all that the doors must know to verify, as it stood at one place of the feed.
+
+use super::mailbox::Mailbox;
+use super::secret::Secret;
+use super::stream::{Class, Stream, StreamNumber};
+use super::suppression::Scope;
+use super::tenant::{Tenant, TenantId};
+use super::words::words;
+
+words! {
+    /// What a signing key may do.
+    pub enum KeyState as "key state" {
+        /// Mints and verifies.
+        Active = "active",
+        /// Verifies for ever.
+        Retired = "retired",
+        /// Tokens are still answered with success, but prove nothing.
+        Revoked = "revoked",
+    }
+}
+
+/// One signing key of a tenant. The key itself is derived from the root secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SigningKey {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Counts up from 1 and is never reused; its value modulo 16 is in the token.
+    pub serial: u32,
+    /// What it may do.
+    pub state: KeyState,
+    /// The generation of the address key that it mints with.
+    pub generation: u32,
+}
+
+/// Root secret, tenants, streams, key states and mailboxes at one place of the feed. Kept in the
+/// store, mirrored in the journal's file, so that the doors open while the database is away.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    /// The installation's root secret.
+    pub root: Secret<32>,
+    /// All tenants, by number.
+    pub tenants: Vec<Tenant>,
+    /// All streams, by tenant and number.
+    pub streams: Vec<Stream>,
+    /// All signing keys, by tenant and serial.
+    pub signing_keys: Vec<SigningKey>,
+    /// Mailboxes beyond or instead of the defaults of each served domain.
+    pub mailboxes: Vec<Mailbox>,
+    /// The place of the feed that it is true for.
+    pub seq: u64,
+}
+
+impl Directory {
+    /// The only tenant, if there is exactly one.
+    pub fn only_tenant(&self) -> Option<TenantId> {
+        match self.tenants.as_slice() {
+            [tenant] => Some(tenant.id),
+            _ => None,
+        }
+    }
+
+    /// The tenant of that number.
+    pub fn tenant(&self, id: TenantId) -> Option<&Tenant> {
+        let found = self.tenants.binary_search_by_key(&id, |tenant| tenant.id);
+        found.ok().and_then(|at| self.tenants.get(at))
+    }
+
+    /// The stream of that number.
+    pub fn stream(&self, tenant: TenantId, number: StreamNumber) -> Option<&Stream> {
+        let key = (tenant, number);
+        let found = self
+            .streams
+            .binary_search_by_key(&key, |stream| (stream.tenant, stream.number));
+        found.ok().and_then(|at| self.streams.get(at))
+    }
+
+    /// What an opt-out by a token of that stream ends: the stream itself, or marketing where there
+    /// is no stream to end, or one that an opt-out may not end.
+    pub fn opt_out_scope(&self, tenant: TenantId, number: StreamNumber) -> Scope {
+        match self.stream(tenant, number) {
+            Some(stream) if stream.class == Class::Marketing || stream.unsubscribe => {
+                Scope::Stream(number)
+            }
+            Some(_) | None => Scope::Marketing,
+        }
+    }
+}
