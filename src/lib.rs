@@ -1,3 +1,4 @@
 //! `desist` is the front door for what the world sends back to a mail sender.
 
 pub mod model;
+pub mod token;
