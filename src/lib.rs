@@ -1,4 +1,5 @@
 //! `desist` is the front door for what the world sends back to a mail sender.
 
 pub mod model;
+pub mod report;
 pub mod token;

@@ -1,0 +1,403 @@
+//! The structure of a message (RFC 2045, RFC 2046) and the decoding of its parts: the one file that
+//! names the MIME parser.
+//!
+//! The structure is read here, line by line and bounded in depth and count, because the parser's
+//! own tree grows as deep as the sender likes, and freeing a tree of a million levels overflows the
+//! stack of a worker thread. The parser decodes: base64, charsets, encoded words.
+
+use std::borrow::Cow;
+
+use mail_parser::decoders::base64::base64_decode;
+use mail_parser::decoders::charsets::map::charset_decoder;
+use mail_parser::parsers::MessageStream;
+use memchr::memmem;
+
+use super::header::Header;
+use super::media::Media;
+
+/// Levels of multiparts that are opened; what lies deeper stays closed.
+pub const MAX_DEPTH: usize = 20;
+
+/// Parts of one message that are read.
+pub const MAX_PARTS: usize = 1_000;
+
+/// Octets of one header field that are searched for encoded words.
+const MAX_ENCODED_WORDS: usize = 4 * 1024;
+
+/// A message or a part of one.
+#[derive(Debug)]
+pub struct Entity<'a> {
+    /// All fields of a message; of a part those that describe its content.
+    pub header: Header,
+    /// What it says it is.
+    pub media: Media,
+    /// The bytes of the body as received, transfer encoding included.
+    pub body: &'a [u8],
+    /// The parts, if it is a multipart that could be opened.
+    pub parts: Vec<Self>,
+}
+
+/// A message with what was odd about its structure.
+#[derive(Debug)]
+pub struct Structure<'a> {
+    /// The message itself.
+    pub root: Entity<'a>,
+    /// What was odd about it.
+    pub oddities: Oddities,
+}
+
+/// What was odd about a structure: it was read as far as it goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Oddities {
+    /// More than [`MAX_DEPTH`] levels or more than [`MAX_PARTS`] parts.
+    pub beyond_limits: bool,
+    /// A multipart without closing delimiter: the end of the message is missing.
+    pub unclosed: bool,
+}
+
+/// Reads the structure. Never fails: what cannot be opened is one part.
+pub fn open(message: &[u8]) -> Structure<'_> {
+    let (header, at) = Header::scan(message);
+    let media = Media::of(&header, "text/plain");
+    let body = message.get(at..).unwrap_or_default();
+    let mut opener = Opener {
+        parts_left: MAX_PARTS,
+        oddities: Oddities::default(),
+    };
+    let parts = opener.parts_of(&media, body, 1);
+    Structure {
+        root: Entity {
+            header,
+            media,
+            body,
+            parts,
+        },
+        oddities: opener.oddities,
+    }
+}
+
+struct Opener {
+    parts_left: usize,
+    oddities: Oddities,
+}
+
+impl Opener {
+    fn parts_of<'a>(&mut self, media: &Media, body: &'a [u8], depth: usize) -> Vec<Entity<'a>> {
+        if !media.is_multipart() {
+            return Vec::new();
+        }
+        let Some(boundary) = media.parameter("boundary").filter(|b| !b.is_empty()) else {
+            return Vec::new();
+        };
+        if depth > MAX_DEPTH {
+            self.oddities.beyond_limits = true;
+            return Vec::new();
+        }
+        let default = if media.is("multipart/digest") {
+            "message/rfc822"
+        } else {
+            "text/plain"
+        };
+        let mut parts = Vec::new();
+        for slice in self.slices(body, boundary) {
+            if self.parts_left == 0 {
+                self.oddities.beyond_limits = true;
+                break;
+            }
+            self.parts_left -= 1;
+            let (header, at) = Header::scan(slice);
+            let header = header.describing_content();
+            let media = Media::of(&header, default);
+            let body = slice.get(at..).unwrap_or_default();
+            let inner = self.parts_of(&media, body, depth + 1);
+            parts.push(Entity {
+                header,
+                media,
+                body,
+                parts: inner,
+            });
+        }
+        parts
+    }
+
+    /// What stands between the delimiter lines (RFC 2046 §5.1.1).
+    fn slices<'a>(&mut self, body: &'a [u8], boundary: &str) -> Vec<&'a [u8]> {
+        let delimiter = [b"--", boundary.as_bytes()].concat();
+        let mut slices = Vec::new();
+        let mut open: Option<usize> = None;
+        for at in memmem::find_iter(body, &delimiter) {
+            let (before, rest) = body.split_at(at);
+            if !(before.is_empty() || before.ends_with(b"\n")) {
+                continue;
+            }
+            let rest = rest.get(delimiter.len()..).unwrap_or_default();
+            let closes = rest.starts_with(b"--");
+            let rest = if closes {
+                rest.get(2..).unwrap_or_default()
+            } else {
+                rest
+            };
+            let padding = rest
+                .iter()
+                .take_while(|b| matches!(b, b' ' | b'\t' | b'\r'))
+                .count();
+            if rest.get(padding).is_some_and(|byte| *byte != b'\n') {
+                continue;
+            }
+            if let Some(start) = open {
+                slices.push(without_line_end(body.get(start..at).unwrap_or_default()));
+            }
+            open = (!closes).then_some((body.len() - rest.len() + padding + 1).min(body.len()));
+            if closes || slices.len() > self.parts_left {
+                break;
+            }
+        }
+        if let Some(start) = open {
+            self.oddities.unclosed = true;
+            slices.push(body.get(start..).unwrap_or_default());
+        }
+        slices
+    }
+}
+
+impl<'a> Entity<'a> {
+    /// This entity and all parts below, in their order. Nested messages stay closed.
+    pub fn walk(&self) -> Vec<&Self> {
+        let mut found = vec![self];
+        for part in &self.parts {
+            found.extend(part.walk());
+        }
+        found
+    }
+
+    /// The content without its transfer encoding, at most `limit` octets. What is wrongly encoded
+    /// is decoded as far as it goes.
+    pub fn content(&self, limit: usize) -> Cow<'a, [u8]> {
+        // Three octets for one is the widest that quoted-printable gets, line ends apart.
+        let encoded = cut(self.body, limit.saturating_mul(4));
+        match self.encoding().as_str() {
+            "base64" => Cow::Owned(cut(&decode_base64(encoded), limit).to_vec()),
+            "quoted-printable" => {
+                Cow::Owned(cut(&decode_quoted_printable(encoded), limit).to_vec())
+            }
+            _ => Cow::Borrowed(cut(self.body, limit)),
+        }
+    }
+
+    /// The content as text in its charset, of at most `limit` octets before conversion.
+    pub fn text(&self, limit: usize) -> String {
+        let content = self.content(limit);
+        let decoder = self
+            .media
+            .parameter("charset")
+            .and_then(|c| charset_decoder(known(c)));
+        match decoder {
+            Some(decode) => decode(&content),
+            None => String::from_utf8_lossy(&content).into_owned(),
+        }
+    }
+
+    fn encoding(&self) -> String {
+        let given = self
+            .header
+            .first("content-transfer-encoding")
+            .unwrap_or_default();
+        given
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase()
+    }
+}
+
+/// A field's value with its encoded words decoded (RFC 2047), on one line.
+pub fn decode_words(raw: &[u8]) -> String {
+    let raw = cut(raw, MAX_ENCODED_WORDS);
+    if memmem::find(raw, b"=?").is_none() {
+        let line: Vec<u8> = raw
+            .iter()
+            .copied()
+            .filter(|byte| !matches!(byte, b'\r' | b'\n'))
+            .collect();
+        return String::from_utf8_lossy(&line).trim().to_owned();
+    }
+    let ended = [raw.trim_ascii(), b"\n"].concat();
+    let mut stream = MessageStream::new(&ended);
+    stream
+        .parse_unstructured()
+        .into_text()
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+/// The parser's name of a charset that it knows under another.
+fn known(charset: &str) -> &[u8] {
+    match charset.to_ascii_lowercase().as_str() {
+        "cp932" | "ms932" | "windows-932" | "x-ms-cp932" => b"shift_jis",
+        "eucjp" | "eucjp-ms" | "cp51932" => b"euc-jp",
+        "cp50220" | "cp50221" | "cp50222" | "iso-2022-jp-ms" | "iso-2022-jp-1"
+        | "iso-2022-jp-2" | "iso-2022-jp-3" => b"iso-2022-jp",
+        _ => charset.as_bytes(),
+    }
+}
+
+/// Decodes what is of the alphabet and passes over everything else (RFC 2045 §6.8).
+fn decode_base64(bytes: &[u8]) -> Vec<u8> {
+    let mut text: Vec<u8> = bytes
+        .iter()
+        .copied()
+        .take_while(|byte| *byte != b'=')
+        .filter(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+        .collect();
+    // A text that was cut decodes up to its last whole group.
+    let odd = text.len() % 4;
+    match odd {
+        0 => {}
+        1 => {
+            text.pop();
+        }
+        _ => text.extend(std::iter::repeat_n(b'=', 4 - odd)),
+    }
+    base64_decode(&text).unwrap_or_default()
+}
+
+/// Decodes escapes and joins soft-broken lines; an escape that is none stays as it stands
+/// (RFC 2045 §6.7).
+fn decode_quoted_printable(bytes: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        if *byte != b'=' {
+            decoded.push(*byte);
+            continue;
+        }
+        let padding = after
+            .iter()
+            .take_while(|b| matches!(b, b' ' | b'\t' | b'\r'))
+            .count();
+        match after {
+            [high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                decoded.push(nibble(*high) << 4 | nibble(*low));
+                rest = tail;
+            }
+            _ if after.get(padding) == Some(&b'\n') => {
+                rest = after.get(padding + 1..).unwrap_or_default();
+            }
+            _ => decoded.push(b'='),
+        }
+    }
+    decoded
+}
+
+const fn nibble(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        b'A'..=b'F' => digit - b'A' + 10,
+        _ => 0,
+    }
+}
+
+fn cut(bytes: &[u8], limit: usize) -> &[u8] {
+    bytes.get(..limit).unwrap_or(bytes)
+}
+
+fn without_line_end(bytes: &[u8]) -> &[u8] {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    bytes.strip_suffix(b"\r").unwrap_or(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bodies(message: &[u8]) -> (Vec<&[u8]>, Oddities) {
+        let structure = open(message);
+        (
+            structure.root.parts.iter().map(|part| part.body).collect(),
+            structure.oddities,
+        )
+    }
+
+    #[test]
+    fn delimiters_count_at_the_start_of_a_line_alone() {
+        let (parts, oddities) = bodies(
+            b"Content-Type: multipart/mixed; boundary=x\n\npreamble\n--x\n\none --x\n--xy\n--x \r\n\r\ntwo\r\n--x--\n--x\n\nno",
+        );
+        assert_eq!(parts, [&b"one --x\n--xy"[..], b"two"]);
+        assert_eq!(oddities, Oddities::default());
+    }
+
+    // B-003
+    #[test]
+    fn a_missing_end_is_noticed() {
+        let (parts, oddities) =
+            bodies(b"Content-Type: multipart/mixed; boundary=\"x\"\n\n--x\n\none\n--x\nA: b");
+        assert_eq!(parts, [&b"one"[..], b""]);
+        assert!(oddities.unclosed);
+        let (parts, _) = bodies(b"Content-Type: multipart/mixed\n\n--x\n\none\n");
+        assert!(parts.is_empty());
+    }
+
+    #[test]
+    fn a_digest_holds_messages() {
+        let structure =
+            open(b"Content-Type: multipart/digest; boundary=x\n\n--x\n\nA: b\n\nc\n--x--\n");
+        assert!(structure.root.parts[0].media.is("message/rfc822"));
+        assert_eq!(structure.root.parts[0].body, b"A: b\n\nc");
+    }
+
+    // A-027
+    #[test]
+    fn depth_and_count_are_bounded() {
+        let level = |n| format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n");
+        let nested: Vec<_> = (0..MAX_DEPTH + 5).map(level).collect();
+        let nested = nested.concat();
+        let structure = open(nested.as_bytes());
+        assert!(structure.oddities.beyond_limits);
+        assert_eq!(structure.root.walk().len(), MAX_DEPTH + 1);
+
+        let many = format!(
+            "Content-Type: multipart/mixed; boundary=x\n\n{}",
+            "--x\n\na\n".repeat(3 * MAX_PARTS)
+        );
+        let structure = open(many.as_bytes());
+        assert!(structure.oddities.beyond_limits);
+        assert_eq!(structure.root.parts.len(), MAX_PARTS);
+    }
+
+    #[test]
+    fn transfer_encodings_are_decoded_as_far_as_they_go() {
+        assert_eq!(decode_base64(b"aGVs\r\nbG8=\r\n"), b"hello");
+        assert_eq!(decode_base64(b"aGVsbG8"), b"hello");
+        assert_eq!(decode_base64(b"aGVs!b"), b"hel");
+        assert_eq!(
+            decode_quoted_printable(b"a=3Db=\r\nc=\nd=  \r\ne=zz="),
+            b"a=bcde=zz="
+        );
+    }
+
+    #[test]
+    fn charsets_are_known_by_their_aliases() {
+        for charset in ["iso-2022-jp", "ISO-2022-JP-MS", "cp50221"] {
+            let mut message =
+                format!("Content-Type: text/plain; charset={charset}\n\n").into_bytes();
+            message.extend_from_slice(b"\x1b$B<+F01~Ez\x1b(B");
+            assert_eq!(open(&message).root.text(1_000), "自動応答", "{charset}");
+        }
+        assert_eq!(open(b"A: b\n\n\xe4x").root.text(1_000), "\u{fffd}x");
+    }
+
+    #[test]
+    fn encoded_words_are_decoded() {
+        assert_eq!(
+            decode_words(b" =?UTF-8?B?6Ieq5YuV5b+c562U?=\r\n\t: x\r\n"),
+            "自動応答 : x"
+        );
+        assert_eq!(decode_words(b" plain\r\n text"), "plain text");
+        assert_eq!(decode_words(b" =?broken"), "=?broken");
+    }
+}

@@ -1,0 +1,71 @@
+//! Reports that receivers send by the day: DMARC aggregate (RFC 9990) and SMTP TLS (RFC 8460),
+//! recognised by what they are labelled as.
+
+use super::media::Media;
+use super::mime::Entity;
+
+/// Whether it is an SMTP TLS report (RFC 8460 §5.3).
+pub fn is_tls_report(root: &Entity<'_>) -> bool {
+    root.media.report_type().as_deref() == Some("tlsrpt")
+        || root
+            .walk()
+            .iter()
+            .any(|part| part.media.essence().starts_with("application/tlsrpt"))
+}
+
+/// Whether it carries a file named as RFC 9990 §3.5.2 wants it:
+/// `receiver!domain!begin!end[!id].xml`, packed or not.
+pub fn is_dmarc_aggregate(root: &Entity<'_>) -> bool {
+    root.walk()
+        .iter()
+        .any(|part| file_name(part).is_some_and(|name| is_aggregate_name(&name)))
+}
+
+fn file_name(part: &Entity<'_>) -> Option<String> {
+    let disposition = part.header.first("content-disposition").unwrap_or_default();
+    // The syntax is that of Content-Type with one word in place of the two.
+    let disposition = Media::parse(&format!("x/{disposition}"));
+    let name = disposition.as_ref().and_then(|d| d.parameter("filename"));
+    name.or_else(|| part.media.parameter("name"))
+        .map(str::to_owned)
+}
+
+fn is_aggregate_name(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let stem = name.split(".xml").next().unwrap_or_default();
+    let stem = stem
+        .strip_suffix(".zip")
+        .or_else(|| stem.strip_suffix(".gz"))
+        .unwrap_or(stem);
+    let pieces: Vec<&str> = stem.splitn(6, '!').collect();
+    match pieces.as_slice() {
+        [receiver, domain, begin, end] | [receiver, domain, begin, end, _] => {
+            receiver.contains('.') && domain.contains('.') && is_number(begin) && is_number(end)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_name_tells_an_aggregate_report() {
+        for name in [
+            "mx.example!a.example!1700000000!1700086400.xml.gz",
+            "mx.example!a.example!1700000000!1700086400!id.xml",
+            "mx.example!a.example!1700000000!1700086400.zip",
+        ] {
+            assert!(is_aggregate_name(name), "{name}");
+        }
+        for name in [
+            "wow!great!news!now.zip",
+            "report.xml",
+            "a.b!c.d!1!x.xml",
+            "!!!!",
+        ] {
+            assert!(!is_aggregate_name(name), "{name}");
+        }
+    }
+}
