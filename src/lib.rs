@@ -2,4 +2,5 @@
 
 pub mod model;
 pub mod report;
+pub mod smtp;
 pub mod token;
