@@ -1,0 +1,327 @@
+//! Layer 1: what a reading means: identification by token, and the one table of judgement.
+
+pub mod classify;
+pub mod identify;
+pub mod table;
+
+use crate::model::address::Address;
+use crate::model::authentication::Authentication;
+use crate::model::directory::Directory;
+use crate::model::event::{Detail, Effect, Event, EventId, FoundIn, HoldReason, Proof};
+use crate::model::mailbox::Role;
+use crate::model::receipt::{Door, Receipt, ReceiptState};
+use crate::model::recipient::RecipientKey;
+use crate::model::stream::Class;
+use crate::model::tenant::TenantId;
+use crate::report;
+use crate::report::optout::asks_one_click;
+use crate::token::keyring::Keyring;
+use classify::Matter;
+use table::{Case, Decision, Verdict, What};
+
+/// Events of one receipt. What a mail says beyond that is noted, not told one by one.
+pub const MAX_EVENTS: usize = 100;
+
+/// Octets of a one-click request's body that are read.
+const MAX_ONE_CLICK: usize = 8 * 1024;
+
+/// What may decide beside the mail itself: settings and the directory, as they stand now.
+#[derive(Debug, Clone)]
+pub struct Context<'a> {
+    /// Keys of all tenants.
+    pub keyring: &'a Keyring,
+    /// Tenants and streams.
+    pub directory: &'a Directory,
+    /// What operators have set.
+    pub policy: &'a Policy,
+}
+
+/// What operators may set about judgement; each is a documented key of `[policy]`.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// `fraud`, `virus` and `other` reports count like `abuse`.
+    pub raise_other_complaints: bool,
+}
+
+/// What is to be stored about a receipt.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// Whose it is, if that is known.
+    pub tenant: Option<TenantId>,
+    /// What has become of it.
+    pub state: ReceiptState,
+    /// What it says, by index from 0. Never empty.
+    pub events: Vec<Event>,
+}
+
+/// Reads, identifies and judges one receipt: the whole pure part of the pipeline.
+///
+/// Pure: the same input gives the same output. Never panics; takes time linear in `raw`.
+pub fn judge(
+    receipt: &Receipt,
+    raw: &[u8],
+    authentication: Authentication,
+    context: &Context<'_>,
+) -> Judged {
+    let court = Court {
+        receipt,
+        authentication,
+        context,
+    };
+    let matters = court.matters(raw);
+    let mut events = Vec::new();
+    let mut pending = false;
+    for matter in &matters {
+        let decision = table::decide(&court.case(matter));
+        pending |= matches!(decision, Decision::NeedsAuthentication { .. });
+        if events.len() <= MAX_EVENTS {
+            events.extend(court.events(matter, decision));
+        }
+    }
+    if events.len() > MAX_EVENTS {
+        events.truncate(MAX_EVENTS);
+        if let Some(last) = events.last_mut() {
+            last.detail
+                .notes
+                .push(report::Note::BeyondLimits.as_str().to_owned());
+        }
+    }
+    for (index, event) in (0..).zip(&mut events) {
+        event.id.index = index;
+    }
+    let first = matters.first();
+    let tenant = first.and_then(|matter| court.tenant(matter));
+    Judged {
+        tenant,
+        state: state(&events, pending),
+        events,
+    }
+}
+
+fn state(events: &[Event], pending: bool) -> ReceiptState {
+    let holds = |event: &Event| {
+        event
+            .effects
+            .iter()
+            .any(|e| matches!(e, Effect::Hold { .. }))
+    };
+    let unread = |event: &Event| event.kind == crate::model::event::EventKind::Unrecognised;
+    if pending {
+        ReceiptState::Pending
+    } else if events.iter().any(holds) {
+        ReceiptState::Held
+    } else if events.iter().any(unread) {
+        ReceiptState::Unrecognised
+    } else {
+        ReceiptState::Done
+    }
+}
+
+/// Whom an event is about.
+#[derive(Default)]
+struct Whom {
+    recipient: Option<RecipientKey>,
+    address: Option<String>,
+}
+
+/// All that is the same for every matter of a receipt.
+struct Court<'a> {
+    receipt: &'a Receipt,
+    authentication: Authentication,
+    context: &'a Context<'a>,
+}
+
+impl Court<'_> {
+    /// What the receipt says. The door decides first: what did not come by mail is no mail.
+    fn matters(&self, raw: &[u8]) -> Vec<Matter> {
+        let role = self.receipt.envelope.mailbox.role;
+        match self.receipt.door {
+            Door::OneClick => vec![self.one_click(raw)],
+            Door::TlsReport => vec![self.bare(What::TlsReport)],
+            Door::Smtp | Door::Api if role == Role::Human => vec![self.bare(What::Human)],
+            Door::Smtp | Door::Api => {
+                let reading = report::read(raw);
+                classify::matters(&reading, &self.receipt.envelope, self.context.keyring)
+            }
+        }
+    }
+
+    fn envelope_token(&self) -> Option<&str> {
+        self.receipt.envelope.token.as_deref()
+    }
+
+    fn bare(&self, what: What) -> Matter {
+        Matter {
+            what,
+            identity: identify::by_envelope(self.envelope_token(), self.context.keyring),
+            asserted: Vec::new(),
+            detail: Detail::default(),
+        }
+    }
+
+    /// RFC 8058 §3.1. The address alone is enough: whatever stands in the body, the button was
+    /// pressed.
+    fn one_click(&self, body: &[u8]) -> Matter {
+        let mut matter = self.bare(What::OneClick);
+        let beginning = body.get(..MAX_ONE_CLICK).unwrap_or(body);
+        if !asks_one_click(beginning) {
+            matter.detail.notes.push("body-not-one-click".to_owned());
+        }
+        matter
+    }
+
+    /// The token's tenant, else the mailbox's, else the only one.
+    fn tenant(&self, matter: &Matter) -> Option<TenantId> {
+        matter
+            .identity
+            .tenant()
+            .or(self.receipt.envelope.mailbox.tenant)
+            .or_else(|| self.context.directory.only_tenant())
+    }
+
+    fn case(&self, matter: &Matter) -> Case {
+        Case {
+            what: matter.what,
+            token: matter.identity.outcome,
+            authentication: self.authentication,
+            names_somebody: !matter.asserted.is_empty(),
+            role: self.receipt.envelope.mailbox.role,
+            stream: self.stream(matter),
+            mailbox_stream: self.receipt.envelope.mailbox.stream,
+            raise_other_complaints: self.context.policy.raise_other_complaints,
+        }
+    }
+
+    fn stream(&self, matter: &Matter) -> table::Stream {
+        let Some(token) = &matter.identity.token else {
+            return table::Stream::Unknown;
+        };
+        let number = token.fields.stream;
+        match self.context.directory.stream(token.fields.tenant, number) {
+            None => table::Stream::Unknown,
+            Some(stream) => match stream.class {
+                Class::Marketing => table::Stream::Marketing(number),
+                Class::Transactional => table::Stream::Transactional {
+                    number,
+                    unsubscribe: stream.unsubscribe,
+                },
+            },
+        }
+    }
+
+    fn events(&self, matter: &Matter, decision: Decision) -> Vec<Event> {
+        let verdict = match decision {
+            Decision::Verdict(verdict) => verdict,
+            // What is known so far: its receipt is kept pending.
+            Decision::NeedsAuthentication { kind, rule } => Verdict {
+                kind,
+                proof: Proof::None,
+                effects: Vec::new(),
+                rule,
+            },
+        };
+        let tenant = self.tenant(matter);
+        let named = self.named(matter, &verdict, tenant);
+        named
+            .into_iter()
+            .map(|whom| self.event(matter, &verdict, tenant, whom))
+            .collect()
+    }
+
+    /// Whom the verdict is about: the token's recipient, with the asserted address that has its
+    /// key; without token everybody who is asserted, if anything follows for them.
+    fn named(&self, matter: &Matter, verdict: &Verdict, tenant: Option<TenantId>) -> Vec<Whom> {
+        let all = tenant.map(|tenant| self.context.keyring.address_keys(tenant));
+        let keys = |address: &Address| -> Vec<RecipientKey> {
+            let all = all.iter();
+            all.flat_map(|keys| keys.recipient_keys(address)).collect()
+        };
+        if let Some(recipient) = matter.identity.recipient() {
+            let own = matter
+                .asserted
+                .iter()
+                .find(|address| keys(address).contains(&recipient));
+            let address = own.map(|address| address.as_str().to_owned());
+            return vec![Whom {
+                recipient: Some(recipient),
+                address,
+            }];
+        }
+        let mut named = Vec::new();
+        if !verdict.effects.is_empty() {
+            for address in matter.asserted.iter().take(MAX_EVENTS + 1) {
+                if let Some(key) = keys(address).first() {
+                    let address = Some(address.as_str().to_owned());
+                    named.push(Whom {
+                        recipient: Some(*key),
+                        address,
+                    });
+                }
+            }
+        }
+        if named.is_empty() {
+            named.push(Whom::default());
+        }
+        named
+    }
+
+    fn event(
+        &self,
+        matter: &Matter,
+        verdict: &Verdict,
+        tenant: Option<TenantId>,
+        whom: Whom,
+    ) -> Event {
+        let Whom { recipient, address } = whom;
+        let identity = &matter.identity;
+        let mut detail = matter.detail.clone();
+        detail.rule = Some(verdict.rule.to_owned());
+        if identity.found_in == Some(FoundIn::Unproven) {
+            detail.notes.push("token-in-unproven-place".to_owned());
+        }
+        Event {
+            id: EventId {
+                receipt: self.receipt.id,
+                index: 0,
+            },
+            tenant,
+            kind: verdict.kind,
+            proof: verdict.proof,
+            authentication: self.authentication,
+            recipient,
+            address,
+            stream: identity
+                .token
+                .as_ref()
+                .map_or(0, |token| token.fields.stream),
+            reference: identity.reference.clone(),
+            found_in: identity.found_in,
+            effects: verdict
+                .effects
+                .iter()
+                .map(|e| without_tenant(*e, tenant))
+                .collect(),
+            detail,
+        }
+    }
+}
+
+/// Without a tenant nobody can be suppressed: what would be, waits for an operator.
+const fn without_tenant(effect: Effect, tenant: Option<TenantId>) -> Effect {
+    if tenant.is_some() {
+        return effect;
+    }
+    match effect {
+        Effect::Suppress { scope, reason }
+        | Effect::Hold {
+            scope,
+            reason,
+            because: HoldReason::Unproven,
+        } => Effect::Hold {
+            scope,
+            reason,
+            because: HoldReason::NoTenant,
+        },
+        Effect::Hold { .. } | Effect::Signal => effect,
+    }
+}

@@ -1,0 +1,198 @@
+//! What a mail is decides first, then the mailbox that it came to: from a reading to the questions
+//! that the table answers.
+
+use super::identify::{self, Identity};
+use super::table::{Token, What};
+use crate::model::address::Address;
+use crate::model::event::Detail;
+use crate::model::mailbox::Role;
+use crate::model::receipt::Envelope;
+use crate::report::arf::{Feedback, FeedbackType};
+use crate::report::autoreply::Certainty;
+use crate::report::status::Action;
+use crate::report::{self, Reading};
+use crate::token::keyring::Keyring;
+
+/// Octets of one text that is kept as evidence.
+const MAX_DETAIL: usize = 512;
+
+/// One thing that a receipt says.
+#[derive(Debug, Clone)]
+pub struct Matter {
+    /// What it is.
+    pub what: What,
+    /// Whom the tokens name.
+    pub identity: Identity,
+    /// Whom it asserts to be about.
+    pub asserted: Vec<Address>,
+    /// Extracts for people.
+    pub detail: Detail,
+}
+
+/// All that a reading says. Never empty.
+pub fn matters(reading: &Reading, envelope: &Envelope, keyring: &Keyring) -> Vec<Matter> {
+    match &reading.what {
+        report::What::Feedback(reports) => {
+            let token = envelope.token.as_deref();
+            let (identities, _) = identify::in_reports(token, reports, &reading.hints, keyring);
+            let each = reports.iter().zip(identities);
+            each.map(|(report, identity)| of_report(report, identity, reading))
+                .collect()
+        }
+        _ => vec![of_mail(reading, envelope, keyring)],
+    }
+}
+
+fn of_report(report: &Feedback, identity: Identity, reading: &Reading) -> Matter {
+    let what = match report.feedback_type {
+        FeedbackType::Abuse => What::Abuse,
+        FeedbackType::Fraud | FeedbackType::Virus | FeedbackType::Other => What::OtherComplaint,
+        FeedbackType::NotSpam => What::NotSpam,
+        FeedbackType::AuthFailure => What::AuthFailure,
+        FeedbackType::OptOut => What::OptOutReport,
+        FeedbackType::Xarf | FeedbackType::Unknown => What::UnknownComplaint,
+    };
+    let given = report.given_type.as_deref();
+    let detail = Detail {
+        feedback_type: given.and_then(extract),
+        user_agent: report
+            .fields
+            .first("user-agent")
+            .and_then(|text| extract(&text)),
+        reporter: report
+            .fields
+            .first("reporting-mta")
+            .map(|mta| {
+                mta.split_once(';')
+                    .map_or(mta.as_str(), |(_, name)| name)
+                    .to_owned()
+            })
+            .and_then(|name| extract(&name))
+            .or_else(|| author_domain(reading)),
+        original_message_id: report.original_message_id().and_then(|id| extract(&id)),
+        source_ip: report.source_ip(),
+        source_port: report.source_port(),
+        incidents: report.incidents(),
+        rule: None,
+        notes: notes(reading),
+    };
+    Matter {
+        what,
+        identity,
+        asserted: report.recipients(),
+        detail,
+    }
+}
+
+fn of_mail(reading: &Reading, envelope: &Envelope, keyring: &Keyring) -> Matter {
+    let token = envelope.token.as_deref();
+    let by_envelope = || identify::by_envelope(token, keyring);
+    let in_mail = || identify::in_mail(token, reading, keyring);
+    let at_unsubscribe = envelope.mailbox.role == Role::Unsubscribe;
+    let (what, identity) = match &reading.what {
+        report::What::Delivery(delivery) => {
+            let what = match delivery.gravest() {
+                Action::Failed => What::Bounce,
+                Action::Delayed => What::Delay,
+                Action::Delivered | Action::Relayed | Action::Expanded => What::Delivered,
+            };
+            (what, by_envelope())
+        }
+        report::What::Disposition => (What::Disposition, by_envelope()),
+        report::What::DmarcAggregate => (What::DmarcAggregate, by_envelope()),
+        report::What::TlsReport => (What::TlsReport, by_envelope()),
+        report::What::OptOut(_) | report::What::Mail if at_unsubscribe => {
+            (What::UnsubscribeMail, in_mail())
+        }
+        // Somebody moved the mail of a mail program to another mailbox: its address must prove it.
+        report::What::OptOut(_) => told_by_envelope(What::Unrecognised, by_envelope()),
+        // An empty mail to an address with a token is enough.
+        report::What::Unreadable if at_unsubscribe => {
+            told_by_envelope(What::Unrecognised, by_envelope())
+        }
+        // What only looks like an automatic reply is an opt-out where the address says whose; its
+        // text is no help, because a reply quotes the footer.
+        report::What::AutoReply(Certainty::Likely) if at_unsubscribe => {
+            told_by_envelope(What::AutoReply, by_envelope())
+        }
+        report::What::AutoReply(_) => (What::AutoReply, by_envelope()),
+        // Postmasters opt out too. A notice about delivery has the null sender (RFC 5321 §4.5.5).
+        report::What::Notice(None | Some(Certainty::Likely))
+            if at_unsubscribe && has_sender(envelope) =>
+        {
+            told_by_envelope(What::Unrecognised, by_envelope())
+        }
+        report::What::Feedback(_)
+        | report::What::OtherReport
+        | report::What::Notice(_)
+        | report::What::Mail
+        | report::What::Unreadable => (What::Unrecognised, by_envelope()),
+    };
+    let asserted = match what {
+        What::UnsubscribeMail => reading.from.iter().cloned().collect(),
+        _ => Vec::new(),
+    };
+    let reporter = match &reading.what {
+        report::What::Delivery(delivery) => delivery.reporting_mta.as_deref().and_then(extract),
+        _ => None,
+    };
+    let reporter = reporter.or_else(|| author_domain(reading));
+    let detail = Detail {
+        reporter,
+        notes: notes(reading),
+        ..Detail::default()
+    };
+    Matter {
+        what,
+        identity,
+        asserted,
+        detail,
+    }
+}
+
+fn has_sender(envelope: &Envelope) -> bool {
+    envelope
+        .mail_from
+        .as_ref()
+        .is_some_and(|sender| !sender.is_empty())
+}
+
+/// An opt-out if the address that it was delivered to carries a token, else `otherwise`.
+fn told_by_envelope(otherwise: What, identity: Identity) -> (What, Identity) {
+    let told = identity.is_by_envelope() && identity.outcome != Token::Missing;
+    (
+        if told {
+            What::UnsubscribeMail
+        } else {
+            otherwise
+        },
+        identity,
+    )
+}
+
+fn author_domain(reading: &Reading) -> Option<String> {
+    reading
+        .from
+        .as_ref()
+        .and_then(|from| extract(from.domain()))
+}
+
+fn notes(reading: &Reading) -> Vec<String> {
+    reading
+        .notes
+        .iter()
+        .map(|note| note.as_str().to_owned())
+        .collect()
+}
+
+/// A text as it is kept: without control characters, cut at [`MAX_DETAIL`] octets.
+fn extract(text: &str) -> Option<String> {
+    let mut kept = String::new();
+    for char in text.trim().chars().filter(|char| !char.is_control()) {
+        if kept.len() + char.len_utf8() > MAX_DETAIL {
+            break;
+        }
+        kept.push(char);
+    }
+    (!kept.is_empty()).then_some(kept)
+}
