@@ -1,6 +1,7 @@
 //! `desist` is the front door for what the world sends back to a mail sender.
 
 pub mod judge;
+pub mod metrics;
 pub mod model;
 pub mod report;
 pub mod smtp;
