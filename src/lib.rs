@@ -5,4 +5,5 @@ pub mod metrics;
 pub mod model;
 pub mod report;
 pub mod smtp;
+pub mod store;
 pub mod token;

@@ -1,0 +1,83 @@
+//! Layer 2: the store on SQLite or PostgreSQL: receipts, events, suppressions, the feed.
+//!
+//! One set of tables and one SQL text serve both engines; [`sql`] holds what they have in common,
+//! [`pool`] what they do not. Every writing call is one transaction, and idempotent by
+//! construction: receipts are inserted first, and only those that were not there have effects.
+//! Within a transaction statements touch tables, and rows within a table, in one order, and the
+//! counter of the [`feed`] last.
+//!
+//! All texts may hold what came by mail: U+0000, which PostgreSQL cannot keep, becomes U+FFFD.
+
+mod api_keys;
+mod directory;
+mod events;
+mod failure;
+mod feed;
+mod first_start;
+mod held;
+mod lift;
+mod migrate;
+mod paging;
+mod pool;
+mod receipts;
+mod record;
+mod seal;
+mod sql;
+mod standing;
+mod suppressions;
+
+use std::sync::Arc;
+
+pub use self::api_keys::{ApiKey, KeyScope};
+pub use self::events::StoredEvent;
+pub use self::failure::StoreError;
+pub use self::feed::Head;
+pub use self::first_start::StoreConfig;
+pub use self::held::{Decision, StoredHold};
+pub use self::lift::{Lift, NewSuppression};
+pub use self::paging::{Page, Paging};
+pub use self::receipts::{ReceiptFilter, StoredReceipt};
+pub use self::record::{Recorded, Verdict};
+pub use self::suppressions::StoredSuppression;
+use crate::model::secret::Secret;
+use crate::model::words::words;
+
+/// The store. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: pool::Pool,
+    addresses: Addresses,
+    epoch: Arc<str>,
+    root: Secret<32>,
+}
+
+words! {
+    /// Whether addresses are kept beside recipient keys.
+    pub enum Addresses as "addresses" {
+        /// An address that is minted here or asserted fills in an entry that has none.
+        Keep = "keep",
+        /// None is kept: neither of events nor of suppressions. Envelopes and raw bytes are
+        /// evidence as it was received, and keep what stands in them.
+        Forget = "forget",
+    }
+}
+
+impl Addresses {
+    /// What of an address is stored.
+    fn kept(self, address: Option<&str>) -> Option<&str> {
+        address.filter(|_| self == Self::Keep)
+    }
+}
+
+impl Store {
+    /// A name for this store that no other has, and that changes with a failover. A node that has
+    /// lived through a failover gets no connection until it is restarted.
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// Waits for running statements and closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

@@ -1,0 +1,170 @@
+//! Rows of events.
+
+use serde_json::{Value as Json, json};
+
+use super::Addresses;
+use super::failure::Failure;
+use super::pool::Conn;
+use super::record::Verdict;
+use super::sql::{ManyRows, Row, Value, fetch_many, month, values};
+use crate::model::clock::Timestamp;
+use crate::model::digest::Digest;
+use crate::model::event::{Effect, Event, EventId, FoundIn, Proof};
+use crate::model::receipt::{Door, ReceiptId};
+use crate::model::recipient::RecipientKey;
+
+/// An event as stored.
+#[derive(Debug, Clone)]
+pub struct StoredEvent {
+    /// Its place in the feed.
+    pub seq: u64,
+    /// When its receipt was accepted.
+    pub at: Timestamp,
+    /// The event.
+    pub event: Event,
+}
+
+/// What [`StoredEvent::of`] reads, of the table `events e`.
+pub(super) const COLUMNS: &str = "e.seq, e.at, e.receipt, e.idx, e.tenant, e.kind, e.proof, \
+    e.authentication, e.recipient, e.address, e.stream, e.reference, e.found_in, e.effects, \
+    e.detail";
+
+impl StoredEvent {
+    pub(super) fn of(row: &Row) -> Result<Self, Failure> {
+        let effects: Vec<Json> = row.json("effects")?;
+        let event = Event {
+            id: EventId {
+                receipt: ReceiptId::from_bytes(row.array("receipt")?),
+                index: row.number("idx")?,
+            },
+            tenant: row.opt_tenant("tenant")?,
+            kind: row.word("kind")?,
+            proof: row.word("proof")?,
+            authentication: row.word("authentication")?,
+            recipient: row.opt_array("recipient")?.map(RecipientKey::from_bytes),
+            address: row.opt_text("address")?,
+            stream: row.number("stream")?,
+            reference: row.bytes("reference")?,
+            found_in: row.opt_word("found_in")?,
+            effects: effects
+                .iter()
+                .map(|effect| {
+                    effect_of(effect).ok_or_else(|| row.broken("effects", &"no effect is so"))
+                })
+                .collect::<Result<_, _>>()?,
+            detail: row.json("detail")?,
+        };
+        Ok(Self {
+            seq: row.number("seq")?,
+            at: row.time("at")?,
+            event,
+        })
+    }
+}
+
+/// Writes the events of new receipts; their places begin with `first`.
+pub(super) async fn insert(
+    conn: &mut Conn<'_>,
+    new: &[&Verdict],
+    addresses: Addresses,
+    first: u64,
+) -> Result<(), Failure> {
+    let rows = new
+        .iter()
+        .flat_map(|verdict| verdict.events.iter().map(|event| (*verdict, event)))
+        .zip(first..)
+        .map(|((verdict, event), seq)| row(verdict, event, addresses, seq))
+        .collect::<Result<_, _>>()?;
+    let statement = ManyRows {
+        table: "events",
+        head: "insert into events (month, receipt, idx, seq, at, tenant, kind, proof, \
+               authentication, recipient, address, stream, reference, found_in, effects, detail) \
+               values",
+        tail: "",
+    };
+    fetch_many(conn, statement, rows).await?;
+    Ok(())
+}
+
+fn row(
+    verdict: &Verdict,
+    event: &Event,
+    addresses: Addresses,
+    seq: u64,
+) -> Result<Vec<Value>, Failure> {
+    let effects: Vec<Json> = event.effects.iter().copied().map(effect_to_json).collect();
+    let mut row = values![
+        month(event.id.receipt),
+        event.id.receipt,
+        event.id.index,
+        seq,
+        verdict.receipt.at,
+        event.tenant,
+        event.kind.as_str(),
+        event.proof.as_str(),
+        event.authentication.as_str(),
+        event.recipient,
+        addresses.kept(event.address.as_deref()),
+        event.stream,
+        event.reference.as_slice(),
+        event.found_in.map(FoundIn::as_str),
+    ];
+    row.push(Value::json(&effects)?);
+    row.push(Value::json(&event.detail)?);
+    Ok(row)
+}
+
+fn effect_to_json(effect: Effect) -> Json {
+    match effect {
+        Effect::Suppress { scope, reason } => {
+            json!({"effect": "suppress", "scope": scope.to_string(), "reason": reason})
+        }
+        Effect::Hold {
+            scope,
+            reason,
+            because,
+        } => json!({
+            "effect": "hold", "scope": scope.to_string(), "reason": reason, "because": because,
+        }),
+        Effect::Signal => json!({"effect": "signal"}),
+    }
+}
+
+fn effect_of(json: &Json) -> Option<Effect> {
+    let word = |name: &str| json.get(name).and_then(Json::as_str);
+    Some(match word("effect")? {
+        "suppress" => Effect::Suppress {
+            scope: word("scope")?.parse().ok()?,
+            reason: word("reason")?.parse().ok()?,
+        },
+        "hold" => Effect::Hold {
+            scope: word("scope")?.parse().ok()?,
+            reason: word("reason")?.parse().ok()?,
+            because: word("because")?.parse().ok()?,
+        },
+        "signal" => Effect::Signal,
+        _ => return None,
+    })
+}
+
+/// Where an event comes from, as far as its receipt says.
+pub(super) struct Source {
+    pub(super) at: Timestamp,
+    pub(super) door: Door,
+    pub(super) digest: Digest,
+}
+
+/// What is kept for ever about why a suppression stands, whatever becomes of receipt and event.
+pub(super) fn evidence(event: &Event, proof: Proof, source: &Source) -> Json {
+    json!({
+        "at": source.at,
+        "door": source.door,
+        "kind": event.kind,
+        "reporter": event.detail.reporter,
+        "authentication": event.authentication,
+        "proof": proof,
+        "rule": event.detail.rule,
+        "found_in": event.found_in,
+        "sha256": source.digest.to_string(),
+    })
+}

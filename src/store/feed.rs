@@ -1,0 +1,311 @@
+//! The feed: changes and events in the order of their commits, without a gap that a reader could
+//! miss.
+//!
+//! One row counts. A transaction moves it on with its last statements and so holds its lock until
+//! it has committed: a place of the feed becomes visible only after all places before it.
+
+use super::Store;
+use super::events::{COLUMNS as EVENT_COLUMNS, StoredEvent};
+use super::failure::{Failure, StoreError};
+use super::pool::{Conn, read, write};
+use super::sql::{Conditions, ManyRows, Row, execute, fetch, fetch_many, fetch_one, values};
+use crate::model::clock::Timestamp;
+use crate::model::event::EventKind;
+use crate::model::recipient::RecipientKey;
+use crate::model::suppression::{Change, ChangeOp, SuppressionKey};
+use crate::model::tenant::TenantId;
+
+/// The head of the feed as the store's own clock saw it.
+#[derive(Debug, Clone, Copy)]
+pub struct Head {
+    /// The last place that is taken.
+    pub seq: u64,
+    /// The place of the last change of tenants, streams, signing keys or mailboxes: a
+    /// [`Directory`](crate::model::directory::Directory) read before it is out of date.
+    pub directory: u64,
+    /// The store's clock.
+    pub now: Timestamp,
+}
+
+/// A change that has no place yet.
+#[derive(Debug)]
+pub(super) struct NewChange {
+    pub(super) op: ChangeOp,
+    pub(super) key: SuppressionKey,
+    pub(super) address: Option<String>,
+    pub(super) at: Timestamp,
+}
+
+/// Changes that one call of [`Store::forget_feed_before`] forgets at most.
+const FORGET: u64 = 10_000;
+/// The longest answer of one call.
+const MOST: u32 = 10_000;
+
+/// Takes `count` places, the last statement before their rows; returns the first of them.
+pub(super) async fn advance(conn: &mut Conn<'_>, count: usize) -> Result<u64, Failure> {
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    let row = fetch_one(
+        conn,
+        "feed",
+        "update feed set seq = seq + $1 where id = 1 returning seq",
+        values![count],
+    )
+    .await?;
+    let seq: u64 = row.ok_or_else(no_counter)?.number("seq")?;
+    Ok(seq + 1 - count)
+}
+
+/// Takes one place for a change of the directory.
+pub(super) async fn directory_changed(conn: &mut Conn<'_>) -> Result<u64, Failure> {
+    let row = fetch_one(
+        conn,
+        "feed",
+        "update feed set seq = seq + 1, directory = seq + 1 where id = 1 returning seq",
+        vec![],
+    )
+    .await?;
+    row.ok_or_else(no_counter)?.number("seq")
+}
+
+/// Writes changes at places from `first` on, which [`advance`] has given.
+pub(super) async fn publish(
+    conn: &mut Conn<'_>,
+    changes: &[NewChange],
+    first: u64,
+) -> Result<(), Failure> {
+    let rows = changes.iter().zip(first..).map(|(change, seq)| {
+        let key = change.key;
+        values![
+            seq,
+            change.at,
+            change.op.as_str(),
+            key.tenant,
+            key.recipient,
+            key.scope.to_string().as_str(),
+            key.reason.as_str(),
+            change.address.as_deref(),
+        ]
+    });
+    let statement = ManyRows {
+        table: "changes",
+        head: "insert into changes (seq, at, op, tenant, recipient, scope, reason, address) values",
+        tail: "",
+    };
+    fetch_many(conn, statement, rows.collect()).await?;
+    Ok(())
+}
+
+impl Store {
+    /// The feed's head and the store's clock.
+    pub async fn head(&self) -> Result<Head, StoreError> {
+        read!(self.pool, |conn| read_head(conn).await)
+    }
+
+    /// Changes behind `after`, in order. `tenant` `None`: of all tenants. The second value is the
+    /// place up to which the feed has been read (a filter may leave out the last ones).
+    ///
+    /// `after` 0 is the beginning, whatever is kept; otherwise [`StoreError::Gone`] if changes
+    /// behind it are no longer kept, or if it is a place that this feed has not reached.
+    pub async fn changes(
+        &self,
+        tenant: Option<TenantId>,
+        after: u64,
+        limit: u32,
+    ) -> Result<(Vec<Change>, u64), StoreError> {
+        let behind = behind(tenant, after, limit);
+        let sql = format!(
+            "select f.seq as head, f.trimmed, c.seq, c.at, c.op, c.tenant, c.recipient, c.scope,
+                    c.reason, c.address
+             from feed f left join
+                  (select * from changes {} order by seq limit $1) c on true
+             where f.id = 1 order by c.seq",
+            behind.to_where()
+        );
+        let rows = read!(self.pool, |conn| fetch(conn, "changes", sql, behind.values)
+            .await)?;
+        let place = Place::of(&rows)?;
+        if after > place.head || (after > 0 && after < place.trimmed) {
+            return Err(StoreError::Gone(place.trimmed));
+        }
+        let changes = items(&rows, change_of)?;
+        let reached = place.reached(
+            changes.last().map(|change| change.seq),
+            changes.len(),
+            limit,
+        );
+        Ok((changes, reached))
+    }
+
+    /// Events behind `after`, in the order of the feed; likewise, but all are kept.
+    pub async fn events(
+        &self,
+        tenant: Option<TenantId>,
+        kind: Option<EventKind>,
+        after: u64,
+        limit: u32,
+    ) -> Result<(Vec<StoredEvent>, u64), StoreError> {
+        let mut behind = behind(tenant, after, limit);
+        if let Some(kind) = kind {
+            behind.equal("kind", kind.as_str());
+        }
+        let sql = format!(
+            "select f.seq as head, f.trimmed, {EVENT_COLUMNS}
+             from feed f left join
+                  (select * from events {} order by seq limit $1) e on true
+             where f.id = 1 order by e.seq",
+            behind.to_where()
+        );
+        let rows = read!(self.pool, |conn| fetch(conn, "events", sql, behind.values)
+            .await)?;
+        let place = Place::of(&rows)?;
+        if after > place.head {
+            return Err(StoreError::Gone(place.trimmed));
+        }
+        let events = items(&rows, StoredEvent::of)?;
+        let reached = place.reached(events.last().map(|event| event.seq), events.len(), limit);
+        Ok((events, reached))
+    }
+
+    /// Forgets changes older than `before`, at most 10,000 in one call; returns how many. Call
+    /// again until it is 0.
+    pub async fn forget_feed_before(&self, before: Timestamp) -> Result<u64, StoreError> {
+        write!(self.pool, |conn| forget(conn, before).await)
+    }
+}
+
+async fn read_head(conn: &mut Conn<'_>) -> Result<Head, Failure> {
+    // Each engine names its clock differently.
+    let clock = match conn {
+        Conn::Sqlite(_) => "cast(unixepoch('subsec') * 1000 as integer)",
+        Conn::Postgres(_) => "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)",
+    };
+    let sql = format!("select seq, directory, {clock} as now from feed where id = 1");
+    let row = fetch_one(conn, "feed", sql, vec![])
+        .await?
+        .ok_or_else(no_counter)?;
+    Ok(Head {
+        seq: row.number("seq")?,
+        directory: row.number("directory")?,
+        now: row.time("now")?,
+    })
+}
+
+async fn forget(conn: &mut Conn<'_>, before: Timestamp) -> Result<u64, Failure> {
+    // The first change that is kept: those of several nodes need not be in the order of time.
+    let kept = fetch_one(
+        conn,
+        "changes",
+        "select seq from changes where at >= $1 order by seq limit 1",
+        values![before],
+    )
+    .await?;
+    let bounds = fetch_one(
+        conn,
+        "changes",
+        "select min(seq) as first, max(seq) as last from changes",
+        vec![],
+    )
+    .await?
+    .ok_or_else(no_counter)?;
+    let (Some(first), Some(last)) = (bounds.opt_int("first")?, bounds.opt_int("last")?) else {
+        return Ok(0);
+    };
+    let end = match kept {
+        Some(row) => row.int("seq")?.saturating_sub(1),
+        None => last,
+    };
+    let end = end.min(first.saturating_add(i64::try_from(FORGET).unwrap_or(i64::MAX) - 1));
+    // The greatest place that a change is forgotten of: whoever has read it has missed nothing.
+    let greatest = fetch_one(
+        conn,
+        "changes",
+        "select max(seq) as greatest from changes where seq <= $1",
+        values![end],
+    )
+    .await?
+    .ok_or_else(no_counter)?;
+    let Some(greatest) = greatest.opt_int("greatest")? else {
+        return Ok(0);
+    };
+    let gone = execute(
+        conn,
+        "delete from changes where seq <= $1",
+        values![greatest],
+    )
+    .await?;
+    execute(
+        conn,
+        "update feed set trimmed = $1 where id = 1 and trimmed < $1",
+        values![greatest],
+    )
+    .await?;
+    Ok(gone)
+}
+
+/// The feed's bounds in the snapshot of a read: each row has them.
+struct Place {
+    head: u64,
+    trimmed: u64,
+}
+
+impl Place {
+    fn of(rows: &[Row]) -> Result<Self, Failure> {
+        let row = rows.first().ok_or_else(no_counter)?;
+        Ok(Self {
+            head: row.number("head")?,
+            trimmed: row.number("trimmed")?,
+        })
+    }
+
+    /// A full answer ends with its last item, any other at the head.
+    fn reached(&self, last: Option<u64>, count: usize, limit: u32) -> u64 {
+        let full = u32::try_from(count).unwrap_or(u32::MAX) >= bounded(limit);
+        last.filter(|_| full).unwrap_or(self.head)
+    }
+}
+
+/// The rows that stand for something: without any there is one with the bounds alone.
+fn items<T>(rows: &[Row], read: impl Fn(&Row) -> Result<T, Failure>) -> Result<Vec<T>, Failure> {
+    match rows {
+        [row] if row.opt_int("seq")?.is_none() => Ok(Vec::new()),
+        rows => rows.iter().map(read).collect(),
+    }
+}
+
+fn bounded(limit: u32) -> u32 {
+    limit.clamp(1, MOST)
+}
+
+/// The first parameter is the limit.
+fn behind(tenant: Option<TenantId>, after: u64, limit: u32) -> Conditions {
+    let mut behind = Conditions::behind(values![bounded(limit)]);
+    behind.beyond("seq >", values![after]);
+    if let Some(tenant) = tenant {
+        behind.equal("tenant", tenant);
+    }
+    behind
+}
+
+fn change_of(row: &Row) -> Result<Change, Failure> {
+    Ok(Change {
+        seq: row.number("seq")?,
+        op: row.word::<ChangeOp>("op")?,
+        key: key_of(row)?,
+        address: row.opt_text("address")?,
+        at: row.time("at")?,
+    })
+}
+
+/// The key of a row that names a suppression.
+pub(super) fn key_of(row: &Row) -> Result<SuppressionKey, Failure> {
+    Ok(SuppressionKey {
+        tenant: row.tenant("tenant")?,
+        recipient: RecipientKey::from_bytes(row.array("recipient")?),
+        scope: row.word("scope")?,
+        reason: row.word("reason")?,
+    })
+}
+
+fn no_counter() -> Failure {
+    StoreError::Inconsistent("feed: the row that counts is missing".to_owned()).into()
+}

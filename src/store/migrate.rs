@@ -1,0 +1,141 @@
+//! Brings the tables to the form that this program knows.
+//!
+//! Each step is one file, never changed once released. It is written for PostgreSQL; for SQLite
+//! three words are replaced: `bytea` and `bigint` by the types of strict tables, and what stands
+//! in `/*: … */` is read instead of skipped. On PostgreSQL texts are compared by bytes, as SQLite
+//! does, so that both list in the same order and no index depends on the system's locale.
+
+use sqlx::AssertSqlSafe;
+
+use super::failure::{Failure, StoreError};
+use super::pool::{Conn, Pool, write};
+use super::sql::{execute, fetch_one, values};
+use crate::model::clock::Timestamp;
+
+/// The steps; the version of a store is how many of them it has had.
+const STEPS: &[&str] = &[include_str!("migrations/0001_store.sql")];
+
+/// Applies the steps that are missing. Any number of nodes may do so at the same time.
+pub(super) async fn migrate(pool: &Pool, now: Timestamp) -> Result<(), StoreError> {
+    // Two nodes that make the same table at once: one fails by a constraint of the catalogue,
+    // and finds the table when it looks again.
+    if prepare(pool, now).await.is_err() {
+        prepare(pool, now).await?;
+    }
+    write!(pool, |conn| apply(conn, now).await)
+}
+
+async fn prepare(pool: &Pool, now: Timestamp) -> Result<(), StoreError> {
+    write!(pool, |conn| make_table(conn, now).await)
+}
+
+async fn make_table(conn: &mut Conn<'_>, now: Timestamp) -> Result<(), Failure> {
+    execute(
+        conn,
+        "create table if not exists migrations
+            (version bigint not null primary key, applied bigint not null)",
+        vec![],
+    )
+    .await?;
+    execute(
+        conn,
+        "insert into migrations (version, applied) values (0, $1) on conflict do nothing",
+        values![now],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn apply(conn: &mut Conn<'_>, now: Timestamp) -> Result<(), Failure> {
+    // The lock: who comes second waits here until the first has committed.
+    execute(
+        conn,
+        "update migrations set applied = applied where version = 0",
+        vec![],
+    )
+    .await?;
+    let done: usize = fetch_one(
+        conn,
+        "migrations",
+        "select version from migrations order by version desc limit 1",
+        vec![],
+    )
+    .await?
+    .map_or(Ok(0), |row| row.int("version"))?
+    .try_into()
+    .unwrap_or(usize::MAX);
+    if done > STEPS.len() {
+        return Err(StoreError::Inconsistent(format!(
+            "its tables have version {done}, and this program knows them up to version {}: run a \
+             newer one",
+            STEPS.len()
+        ))
+        .into());
+    }
+    for (version, step) in (1_i64..).zip(STEPS).skip(done) {
+        run(conn, step).await?;
+        execute(
+            conn,
+            "insert into migrations (version, applied) values ($1, $2)",
+            values![version, now],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Runs all statements of a step.
+async fn run(conn: &mut Conn<'_>, step: &str) -> Result<(), Failure> {
+    match conn {
+        Conn::Sqlite(conn) => {
+            let text = for_sqlite(step);
+            sqlx::raw_sql(AssertSqlSafe(text))
+                .execute(&mut **conn)
+                .await?;
+        }
+        Conn::Postgres(conn) => {
+            let text = for_postgres(step);
+            sqlx::raw_sql(AssertSqlSafe(text))
+                .execute(&mut **conn)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+fn for_sqlite(step: &str) -> String {
+    without_comments(step)
+        .replace("bytea", "blob")
+        .replace("bigint", "integer")
+        .replace("/*:", "")
+        .replace("*/", "")
+}
+
+fn for_postgres(step: &str) -> String {
+    without_comments(step).replace(" text", " text collate \"C\"")
+}
+
+fn without_comments(step: &str) -> String {
+    step.lines()
+        .filter(|line| !line.starts_with("--"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_engine_reads_its_own_words() {
+        let step = "-- a text\ncreate table t (a bytea, b bigint, c text)/*: strict */;";
+        assert_eq!(
+            for_sqlite(step),
+            "create table t (a blob, b integer, c text) strict ;"
+        );
+        assert_eq!(
+            for_postgres(step),
+            "create table t (a bytea, b bigint, c text collate \"C\")/*: strict */;"
+        );
+    }
+}

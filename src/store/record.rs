@@ -1,0 +1,285 @@
+//! What the pipeline writes: receipts first, effects only of those that are new, the feed last.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use super::events::{self, Source};
+use super::failure::{Failure, StoreError};
+use super::feed;
+use super::pool::{Conn, write};
+use super::sql::{ManyRows, Value, fetch_many, month, values};
+use super::standing::{self, Begin};
+use super::{Addresses, Store};
+use crate::model::clock::Timestamp;
+use crate::model::digest::Digest;
+use crate::model::event::{Effect, Event};
+use crate::model::receipt::{Receipt, ReceiptId, ReceiptState};
+use crate::model::suppression::{Scope, SuppressionKey};
+use crate::model::tenant::TenantId;
+
+/// A receipt with all that was read from it: what the pipeline writes.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// What came in.
+    pub receipt: Receipt,
+    /// Whose it is, if that is known.
+    pub tenant: Option<TenantId>,
+    /// What has become of it.
+    pub state: ReceiptState,
+    /// Its raw bytes.
+    pub raw: Arc<[u8]>,
+    /// What it says, by index from 0.
+    pub events: Vec<Event>,
+}
+
+/// What a writing call changed.
+#[derive(Debug, Clone, Default)]
+pub struct Recorded {
+    /// The receipts that were new; the others had been stored before, without any effect now.
+    pub new: Vec<ReceiptId>,
+    /// The feed's head after this write, if it changed anything in the feed.
+    pub seq: Option<u64>,
+}
+
+impl Store {
+    /// Writes a batch in one transaction: receipts first; effects only of the receipts that are
+    /// new; the feed last. Of two verdicts on one receipt the first counts.
+    ///
+    /// [`StoreError::Refused`] means that something in this batch can never be stored; without it
+    /// the rest can. The batch is held in memory once more while it is written, so its bytes
+    /// should be bounded as well as its count (256 verdicts are a good size).
+    pub async fn record(
+        &self,
+        verdicts: &[Verdict],
+        now: Timestamp,
+    ) -> Result<Recorded, StoreError> {
+        let mut batch: Vec<&Verdict> = verdicts.iter().collect();
+        batch.sort_by_key(|verdict| verdict.receipt.id);
+        batch.dedup_by_key(|verdict| verdict.receipt.id);
+        for verdict in &batch {
+            check(verdict)?;
+        }
+        if batch.is_empty() {
+            return Ok(Recorded::default());
+        }
+        write!(self.pool, |conn| write_batch(
+            conn,
+            &batch,
+            self.addresses,
+            now
+        )
+        .await)
+    }
+}
+
+async fn write_batch(
+    conn: &mut Conn<'_>,
+    batch: &[&Verdict],
+    addresses: Addresses,
+    now: Timestamp,
+) -> Result<Recorded, Failure> {
+    let claimed = claim(conn, batch).await?;
+    let new: Vec<&Verdict> = batch
+        .iter()
+        .copied()
+        .filter(|verdict| claimed.contains(verdict.receipt.id.as_bytes()))
+        .collect();
+    if new.is_empty() {
+        return Ok(Recorded::default());
+    }
+    keep_raw(conn, &new, now).await?;
+    hold(conn, &new).await?;
+    let changes = standing::begin(conn, beginnings(&new), addresses, now).await?;
+
+    let events = new
+        .iter()
+        .map(|verdict| verdict.events.len())
+        .sum::<usize>();
+    let places = events + changes.len();
+    let mut recorded = Recorded {
+        new: new.iter().map(|verdict| verdict.receipt.id).collect(),
+        seq: None,
+    };
+    if places > 0 {
+        let first = feed::advance(conn, places).await?;
+        let behind_events = first + u64::try_from(events).unwrap_or_default();
+        events::insert(conn, &new, addresses, first).await?;
+        feed::publish(conn, &changes, behind_events).await?;
+        recorded.seq = Some(first + u64::try_from(places).unwrap_or_default() - 1);
+    }
+    Ok(recorded)
+}
+
+/// Inserts the receipts; those returned are new, and this transaction alone acts on them.
+async fn claim(conn: &mut Conn<'_>, batch: &[&Verdict]) -> Result<HashSet<[u8; 16]>, Failure> {
+    let rows = batch
+        .iter()
+        .map(|verdict| receipt_row(verdict))
+        .collect::<Result<_, _>>()?;
+    let statement = ManyRows {
+        table: "receipts",
+        head: "insert into receipts (month, id, at, tenant, door, mailbox, local_part, state, \
+               sha256, size, envelope) values",
+        tail: "on conflict (month, id) do nothing returning id",
+    };
+    fetch_many(conn, statement, rows)
+        .await?
+        .iter()
+        .map(|row| row.array("id"))
+        .collect()
+}
+
+fn receipt_row(verdict: &Verdict) -> Result<Vec<Value>, Failure> {
+    let receipt = &verdict.receipt;
+    let mailbox = indexable(&receipt.envelope.mailbox.address);
+    let local_part = mailbox.rsplit_once('@').map_or(mailbox, |(local, _)| local);
+    let mut row = values![
+        month(receipt.id),
+        receipt.id,
+        receipt.at,
+        verdict.tenant,
+        receipt.door.as_str(),
+        mailbox,
+        local_part,
+        verdict.state.as_str(),
+        receipt.digest,
+        u64::try_from(verdict.raw.len()).unwrap_or(u64::MAX),
+    ];
+    // The envelope is evidence and kept as it was received, with the addresses in it, also where
+    // addresses are otherwise forgotten.
+    row.push(Value::json(&receipt.envelope)?);
+    Ok(row)
+}
+
+/// The beginning of a text that fits into an index on either engine.
+pub(super) fn indexable(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(INDEXABLE))
+        .unwrap_or_default()
+}
+
+/// Octets; PostgreSQL refuses index entries beyond a third of a page (2,704).
+const INDEXABLE: usize = 768;
+
+/// Keeps raw bytes once by their SHA-256.
+async fn keep_raw(conn: &mut Conn<'_>, new: &[&Verdict], now: Timestamp) -> Result<(), Failure> {
+    let distinct: BTreeMap<&Digest, &Verdict> = new
+        .iter()
+        .map(|verdict| (&verdict.receipt.digest, *verdict))
+        .collect();
+    let rows = distinct
+        .values()
+        .map(|verdict| values![verdict.receipt.digest, &*verdict.raw, now]);
+    let statement = ManyRows {
+        table: "raw",
+        head: "insert into raw (sha256, bytes, created) values",
+        // Who refers to them last decides how long they are kept, to the day.
+        tail: "on conflict (sha256) do update set created = excluded.created \
+               where raw.created < excluded.created - 86400000",
+    };
+    fetch_many(conn, statement, rows.collect()).await?;
+    Ok(())
+}
+
+/// Notes which events wait for an operator.
+async fn hold(conn: &mut Conn<'_>, new: &[&Verdict]) -> Result<(), Failure> {
+    let held = new
+        .iter()
+        .flat_map(|verdict| &verdict.events)
+        .filter(|event| {
+            event
+                .effects
+                .iter()
+                .any(|effect| matches!(effect, Effect::Hold { .. }))
+        });
+    let rows = held.map(|event| {
+        values![
+            month(event.id.receipt),
+            event.id.receipt,
+            event.id.index,
+            event.tenant
+        ]
+    });
+    let statement = ManyRows {
+        table: "holds",
+        head: "insert into holds (month, receipt, idx, tenant) values",
+        tail: "",
+    };
+    fetch_many(conn, statement, rows.collect()).await?;
+    Ok(())
+}
+
+/// The suppressions that new events want, in the order of the events.
+fn beginnings(new: &[&Verdict]) -> Vec<Begin> {
+    let mut wanted = Vec::new();
+    for verdict in new {
+        let receipt = &verdict.receipt;
+        let source = Source {
+            at: receipt.at,
+            door: receipt.door,
+            digest: receipt.digest,
+        };
+        for event in &verdict.events {
+            let (Some(tenant), Some(recipient)) = (event.tenant, event.recipient) else {
+                continue;
+            };
+            for effect in &event.effects {
+                let Effect::Suppress { scope, reason } = *effect else {
+                    continue;
+                };
+                wanted.push(Begin {
+                    key: SuppressionKey {
+                        tenant,
+                        recipient,
+                        scope,
+                        reason,
+                    },
+                    address: event.address.clone(),
+                    event: Some(event.id),
+                    evidence: events::evidence(event, event.proof, &source),
+                    note: None,
+                });
+            }
+        }
+    }
+    wanted
+}
+
+/// What would fail the whole batch, or be stored without meaning, is refused before it is tried.
+fn check(verdict: &Verdict) -> Result<(), StoreError> {
+    let id = verdict.receipt.id;
+    let refuse = |why: &str| Err(StoreError::Refused(format!("receipt {id}: {why}")));
+    for (index, event) in (0_u16..).zip(&verdict.events) {
+        if event.id.receipt != id || event.id.index != index {
+            return refuse("its events are not numbered from 0");
+        }
+        let mut holds = 0;
+        for effect in &event.effects {
+            let scope = match *effect {
+                Effect::Suppress { scope, .. } => {
+                    if event.tenant.is_none() || event.recipient.is_none() {
+                        return refuse("an event suppresses, but names no tenant or recipient");
+                    }
+                    scope
+                }
+                Effect::Hold { scope, .. } => {
+                    holds += 1;
+                    scope
+                }
+                Effect::Signal => continue,
+            };
+            if scope == Scope::Stream(0) {
+                return refuse("no stream has number 0");
+            }
+        }
+        if holds > 1 {
+            return refuse("an event is held more than once");
+        }
+        if event.reference.len() > 16 {
+            return refuse("a ref is longer than 16 bytes");
+        }
+    }
+    if verdict.events.len() > usize::from(u16::MAX) {
+        return refuse("it has more events than can be numbered");
+    }
+    Ok(())
+}
