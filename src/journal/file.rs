@@ -1,0 +1,230 @@
+//! The file: how it is made, locked and opened.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions as _, Row as _};
+
+use super::JournalError;
+use super::sql::place;
+
+/// The version of the tables below. A file of a newer one is refused.
+const FORMAT: i64 = 1;
+
+/// An open file that belongs to this process alone.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) connection: SqliteConnection,
+    /// The folder that the file lies in.
+    pub(super) folder: PathBuf,
+    /// Held as long as the file is open.
+    pub(super) lock: File,
+    /// The last place that is taken.
+    pub(super) last_seq: u64,
+    /// Receipts not yet shipped.
+    pub(super) unshipped: u64,
+}
+
+/// Opens or makes the file and recovers what an earlier process left.
+pub(super) async fn open(path: &Path) -> Result<Opened, JournalError> {
+    let path = path.to_owned();
+    let prepare = move || match prepare(&path) {
+        Ok(lock) => Ok((path, lock)),
+        Err(JournalError::File(why)) => {
+            Err(JournalError::File(format!("{}: {why}", path.display())))
+        }
+        Err(other) => Err(other),
+    };
+    let (path, lock) = tokio::task::spawn_blocking(prepare)
+        .await
+        .map_err(unusable)??;
+    let mut connection = options(&path).connect().await.map_err(unusable)?;
+    migrate(&mut connection).await?;
+    // What is still noted as taken was in work when the process died.
+    sqlx::raw_sql(
+        "begin immediate;
+         update receipts set deaths = deaths + 1 where seq in (select seq from taken);
+         delete from taken;
+         update meta set value = value + 1 where key = 'opened';
+         commit",
+    )
+    .execute(&mut connection)
+    .await
+    .map_err(unusable)?;
+    let (last_seq, unshipped) = count(&mut connection).await.map_err(unusable)?;
+    let folder = folder_of(&path);
+    // The files' names must be as durable as what is in them. By now the log exists too.
+    let names = folder.clone();
+    tokio::task::spawn_blocking(move || File::open(names)?.sync_all())
+        .await
+        .map_err(unusable)?
+        .map_err(unusable)?;
+    Ok(Opened {
+        connection,
+        folder,
+        lock,
+        last_seq,
+        unshipped,
+    })
+}
+
+/// The file's folder.
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Takes the lock and makes the file, readable by its owner alone from the first byte on: SQLite
+/// gives the log the mode of the file.
+fn prepare(path: &Path) -> Result<File, JournalError> {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
+    let lock = options
+        .open(path.with_extension("lock"))
+        .map_err(unusable)?;
+    match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let message = "another process has it open".to_owned();
+            return Err(JournalError::File(message));
+        }
+        Err(error) => return Err(unusable(error)),
+    }
+    let file = options.open(path).map_err(unusable)?;
+    restrict(&file).map_err(unusable)?;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    match File::open(log) {
+        Ok(log) => restrict(&log).map_err(unusable)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(unusable(error)),
+    }
+    Ok(lock)
+}
+
+/// Takes away what others may do with a file that was copied here carelessly.
+fn restrict(file: &File) -> io::Result<()> {
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        // `prepare` has made it, with its mode.
+        .create_if_missing(false)
+        // One connection alone: the log's index lives in memory instead of a shared file.
+        .locking_mode(SqliteLockingMode::Exclusive)
+        // The file can shrink after an outage of the store has made it large.
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        // A commit is one sequential write and one sync.
+        .journal_mode(SqliteJournalMode::Wal)
+        // Every commit that a door waits for syncs the log before it returns.
+        .synchronous(SqliteSynchronous::Full)
+        // Checkpoints are run by the committer, which sees their errors; SQLite's own hide them.
+        .pragma("wal_autocheckpoint", "0")
+        // Deletes are guarded by the trigger, which looks at the same index.
+        .foreign_keys(false)
+        // In KiB: holds a whole transaction, so that it reaches the log in one piece.
+        .pragma("cache_size", "-49152")
+        .statement_cache_capacity(100)
+        // Statement texts say nothing that is not in this file.
+        .disable_statement_logging()
+}
+
+/// Makes the tables in an empty file, and refuses a file of a newer version.
+async fn migrate(connection: &mut SqliteConnection) -> Result<(), JournalError> {
+    let known = "select count(*) from sqlite_schema where type = 'table' and name = 'meta'";
+    let known: i64 = scalar(connection, known).await?;
+    if known == 0 {
+        sqlx::raw_sql(TABLES)
+            .execute(connection)
+            .await
+            .map_err(unusable)?;
+        return Ok(());
+    }
+    let format: i64 = scalar(connection, "select value from meta where key = 'format'").await?;
+    if format == FORMAT {
+        Ok(())
+    } else {
+        let message = format!("format {format} of the file, where this program knows {FORMAT}");
+        Err(JournalError::Inconsistent(message))
+    }
+}
+
+async fn scalar(
+    connection: &mut SqliteConnection,
+    query: &'static str,
+) -> Result<i64, JournalError> {
+    sqlx::query_scalar(query)
+        .fetch_one(connection)
+        .await
+        .map_err(unusable)
+}
+
+async fn count(connection: &mut SqliteConnection) -> sqlx::Result<(u64, u64)> {
+    let row = sqlx::query(
+        "select (select coalesce(max(seq), 0) from receipts),
+                (select count(*) from receipts where shipped is null)",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((place(row.try_get(0)?), place(row.try_get(1)?)))
+}
+
+/// An error of the file, as text: the texts of SQLite and of the system name no content.
+pub(super) fn unusable(error: impl std::fmt::Display) -> JournalError {
+    JournalError::File(error.to_string())
+}
+
+/// `raw` is kept once per message: `sha256` finds the copy that is there. Which receipts refer to
+/// a row is looked up in an index rather than counted in the row, since changing a row rewrites
+/// its bytes. `shipped` is null until the store has it. `taken` is what is in work.
+const TABLES: &str = "
+begin immediate;
+create table meta (key text primary key, value integer not null) strict, without rowid;
+create table raw (
+    id integer primary key,
+    sha256 blob not null unique,
+    bytes blob not null
+) strict;
+create table receipts (
+    seq integer primary key,
+    id blob not null,
+    at integer not null,
+    door text not null,
+    envelope text not null,
+    raw integer not null,
+    deaths integer not null default 0,
+    shipped integer
+) strict;
+create index receipts_raw on receipts (raw);
+create index receipts_shipped on receipts (shipped) where shipped is not null;
+create trigger receipts_deleted after delete on receipts begin
+    delete from raw
+     where id = old.raw and not exists (select 1 from receipts where raw = old.raw);
+end;
+create table taken (seq integer primary key) strict;
+create table directory (
+    one integer primary key check (one = 1),
+    root blob not null,
+    body text not null,
+    seq integer not null
+) strict;
+insert into meta (key, value) values ('format', 1), ('opened', 0), ('failed', 0);
+commit";
