@@ -1,0 +1,363 @@
+//! API keys: `desist_PREFIX_SECRET`, of which only the SHA-256 is stored.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use data_encoding::BASE32_NOPAD;
+use subtle::ConstantTimeEq as _;
+
+use crate::model::clock::{Clock, Tick};
+use crate::model::digest::Digest;
+use crate::model::tenant::TenantId;
+use crate::store::{ApiKey, KeyScope, Store, StoreError};
+
+/// How long a key is honoured without asking the store again: a key deleted at another node works
+/// here for so long.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// While one caller asks the store about a key anew, the others rely on what is remembered for so
+/// long.
+const ASKING: Duration = Duration::from_secs(1);
+
+/// How long the store may take to confirm a key that was good before. Longer counts as away: a
+/// check must not wait for a database.
+const CONFIRMATION: Duration = Duration::from_millis(500);
+
+/// How many keys, and how many unknown prefixes, are remembered.
+const REMEMBERED: usize = 4096;
+
+/// What a node's own admin key is called.
+const ADMIN: &str = "admin.key of a node";
+
+/// Random bytes of the prefix and of the secret: 8 and 32 characters of base32.
+const PREFIX_BYTES: usize = 5;
+const SECRET_BYTES: usize = 20;
+
+/// Verifies, makes and deletes API keys. Remembers what it has verified, so that a check does not
+/// ask the store each time and works while the store is away. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ApiKeys(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    clock: Clock,
+    /// Held only for a look-up or an insertion, never over an await.
+    memory: Mutex<Memory>,
+}
+
+/// What the store said about a prefix, and until when that is relied on.
+#[derive(Debug, Default)]
+struct Memory {
+    known: HashMap<String, (Arc<ApiKey>, Tick)>,
+    unknown: HashMap<String, Tick>,
+}
+
+/// A key to be made.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// Whose it will be; `None`: the installation's.
+    pub tenant: Option<TenantId>,
+    /// What it is for, in words.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<KeyScope>,
+}
+
+/// A key that was made. Its text is known only now.
+#[derive(Clone)]
+pub struct MadeKey {
+    /// The whole key: a secret.
+    pub text: String,
+    /// What is stored.
+    pub key: ApiKey,
+}
+
+impl std::fmt::Debug for MadeKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MadeKey")
+            .field("prefix", &self.key.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a key is not honoured.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// Not of the form of a key, unknown, deleted, or with a wrong secret.
+    #[error("no valid API key")]
+    Invalid,
+    /// It is not remembered and the store cannot be asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why no key was made.
+#[derive(Debug, thiserror::Error)]
+pub enum MakeError {
+    /// The operating system gave no randomness.
+    #[error("no random bytes: {0}")]
+    Random(getrandom::Error),
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ApiKeys {
+    /// Remembers nothing yet.
+    pub fn new(store: Store, clock: Clock) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            clock,
+            memory: Mutex::default(),
+        }))
+    }
+
+    /// The key of this text, compared in constant time.
+    ///
+    /// While the store is away a key that was verified before goes on being honoured.
+    pub async fn verify(&self, text: &str) -> Result<Arc<ApiKey>, VerifyError> {
+        let prefix = prefix_of(text).ok_or(VerifyError::Invalid)?;
+        let key = self.by_prefix(prefix).await?.ok_or(VerifyError::Invalid)?;
+        let same = key.hash.ct_eq(Digest::of(text.as_bytes()).as_bytes());
+        if bool::from(same) {
+            Ok(key)
+        } else {
+            Err(VerifyError::Invalid)
+        }
+    }
+
+    /// Makes a key from the operating system's randomness and stores its hash.
+    pub async fn make(&self, new: NewKey) -> Result<MadeKey, MakeError> {
+        let mut random = [0; PREFIX_BYTES + SECRET_BYTES];
+        getrandom::fill(&mut random).map_err(MakeError::Random)?;
+        let (prefix, secret) = random.split_at(PREFIX_BYTES);
+        let prefix = BASE32_NOPAD.encode(prefix).to_ascii_lowercase();
+        let secret = BASE32_NOPAD.encode(secret).to_ascii_lowercase();
+        let text = format!("desist_{prefix}_{secret}");
+        let key = ApiKey {
+            hash: *Digest::of(text.as_bytes()).as_bytes(),
+            prefix,
+            tenant: new.tenant,
+            scopes: new.scopes,
+            name: new.name,
+            created: self.0.clock.now(),
+        };
+        self.0.store.add_api_key(&key).await?;
+        self.memory(|memory| memory.unknown.remove(&key.prefix));
+        Ok(MadeKey { text, key })
+    }
+
+    /// Sees to it that the store knows the installation-wide admin key of this text, which this
+    /// node keeps in its data folder; `false` if the text has not the form of a key.
+    pub async fn adopt_admin(&self, text: &str) -> Result<bool, StoreError> {
+        let Some(prefix) = prefix_of(text) else {
+            return Ok(false);
+        };
+        if self.0.store.api_key(prefix).await?.is_none() {
+            let key = ApiKey {
+                prefix: prefix.to_owned(),
+                hash: *Digest::of(text.as_bytes()).as_bytes(),
+                tenant: None,
+                scopes: vec![KeyScope::Admin],
+                name: ADMIN.to_owned(),
+                created: self.0.clock.now(),
+            };
+            self.0.store.add_api_key(&key).await?;
+        }
+        Ok(true)
+    }
+
+    /// Makes a node's own admin key.
+    pub async fn make_admin(&self) -> Result<MadeKey, MakeError> {
+        let name = ADMIN.to_owned();
+        self.make(NewKey {
+            tenant: None,
+            name,
+            scopes: vec![KeyScope::Admin],
+        })
+        .await
+    }
+
+    /// Keys of a tenant; `None`: all of them.
+    pub async fn list(&self, tenant: Option<TenantId>) -> Result<Vec<ApiKey>, StoreError> {
+        self.0.store.api_keys(tenant).await
+    }
+
+    /// Deletes a key; `false` if there is none, or, where `tenant` is given, if it is not that
+    /// tenant's.
+    pub async fn remove(&self, tenant: Option<TenantId>, prefix: &str) -> Result<bool, StoreError> {
+        let Some(key) = self.0.store.api_key(prefix).await? else {
+            return Ok(false);
+        };
+        if tenant.is_some() && key.tenant != tenant {
+            return Ok(false);
+        }
+        let removed = self.0.store.remove_api_key(prefix).await?;
+        self.memory(|memory| memory.known.remove(prefix));
+        Ok(removed)
+    }
+
+    async fn by_prefix(&self, prefix: &str) -> Result<Option<Arc<ApiKey>>, StoreError> {
+        let now = self.0.clock.tick();
+        let stale = match self.memory(|memory| memory.recall(prefix, now)) {
+            Recalled::Known(key) => return Ok(Some(key)),
+            Recalled::Unknown => return Ok(None),
+            Recalled::Stale(key) => Some(key),
+            Recalled::Nothing => None,
+        };
+        let asked = self.0.store.api_key(prefix);
+        let answer = match &stale {
+            None => asked.await,
+            Some(_) => tokio::time::timeout(CONFIRMATION, asked)
+                .await
+                .unwrap_or_else(|_elapsed| Err(StoreError::Unavailable("too slow".to_owned()))),
+        };
+        let found = match (answer, stale) {
+            (Ok(found), _) => found.map(Arc::new),
+            // Nothing can be deleted from a store that is away.
+            (Err(StoreError::Unavailable(_)), Some(key)) => Some(key),
+            (Err(error), _) => return Err(error),
+        };
+        let now = self.0.clock.tick();
+        self.memory(|memory| memory.remember(prefix, found.clone(), now));
+        Ok(found)
+    }
+
+    fn memory<T>(&self, act: impl FnOnce(&mut Memory) -> T) -> T {
+        act(&mut self.0.memory.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What is remembered about a prefix.
+enum Recalled {
+    Known(Arc<ApiKey>),
+    /// It was good, but too long ago to rely on while the store can be asked: this caller asks.
+    Stale(Arc<ApiKey>),
+    Unknown,
+    Nothing,
+}
+
+impl Memory {
+    fn recall(&mut self, prefix: &str, now: Tick) -> Recalled {
+        if let Some((key, until)) = self.known.get_mut(prefix) {
+            let key = Arc::clone(key);
+            if now < *until {
+                return Recalled::Known(key);
+            }
+            *until = now.after(ASKING);
+            return Recalled::Stale(key);
+        }
+        match self.unknown.get(prefix) {
+            Some(until) if now < *until => Recalled::Unknown,
+            _ => Recalled::Nothing,
+        }
+    }
+
+    fn remember(&mut self, prefix: &str, found: Option<Arc<ApiKey>>, now: Tick) {
+        let until = now.after(FRESH);
+        match found {
+            Some(key) => {
+                self.unknown.remove(prefix);
+                make_room(&mut self.known, |(_, until)| *until);
+                self.known.insert(prefix.to_owned(), (key, until));
+            }
+            None => {
+                self.known.remove(prefix);
+                make_room(&mut self.unknown, |until| *until);
+                self.unknown.insert(prefix.to_owned(), until);
+            }
+        }
+    }
+}
+
+/// Drops the older half of a full memory, so that one more never costs a search each time.
+fn make_room<K: Hash + Eq, V>(memory: &mut HashMap<K, V>, until: impl Fn(&V) -> Tick) {
+    if memory.len() < REMEMBERED {
+        return;
+    }
+    let mut ages: Vec<Tick> = memory.values().map(&until).collect();
+    let (_, middle, _) = ages.select_nth_unstable(REMEMBERED / 2);
+    let middle = *middle;
+    memory.retain(|_, value| until(value) > middle);
+}
+
+/// The visible part of a text that has the form of a key.
+fn prefix_of(text: &str) -> Option<&str> {
+    let (prefix, secret) = text.strip_prefix("desist_")?.split_once('_')?;
+    let plain = |part: &str| {
+        part.bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
+    let fits = prefix.len() == 8 && secret.len() == 32 && plain(prefix) && plain(secret);
+    fits.then_some(prefix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::clock::Timestamp;
+
+    fn key(prefix: &str) -> Arc<ApiKey> {
+        Arc::new(ApiKey {
+            prefix: prefix.to_owned(),
+            hash: [0; 32],
+            tenant: None,
+            scopes: vec![KeyScope::Check],
+            name: String::new(),
+            created: Timestamp::default(),
+        })
+    }
+
+    #[test]
+    fn only_the_documented_form_is_a_key() {
+        let secret = "a".repeat(32);
+        assert_eq!(
+            prefix_of(&format!("desist_abcdefg2_{secret}")),
+            Some("abcdefg2")
+        );
+        for bad in [
+            "",
+            "desist_",
+            "desist_abcdefg2_",
+            &format!("other_abcdefg2_{secret}"),
+            &format!("desist_ABCDEFG2_{secret}"),
+            &format!("desist_abcdefg_{secret}"),
+            &format!("desist_abcdefg2_{secret}a"),
+        ] {
+            assert_eq!(prefix_of(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_memory_is_fresh_then_stale_for_one_caller_a_second() {
+        let at = Tick::from_millis;
+        let mut memory = Memory::default();
+        memory.remember("p", Some(key("p")), at(0));
+        assert!(matches!(memory.recall("p", at(9_999)), Recalled::Known(_)));
+        assert!(matches!(memory.recall("p", at(10_000)), Recalled::Stale(_)));
+        assert!(matches!(memory.recall("p", at(10_999)), Recalled::Known(_)));
+        assert!(matches!(memory.recall("p", at(11_000)), Recalled::Stale(_)));
+        memory.remember("p", None, at(11_000));
+        assert!(matches!(memory.recall("p", at(20_999)), Recalled::Unknown));
+        assert!(matches!(memory.recall("p", at(21_000)), Recalled::Nothing));
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let mut memory = Memory::default();
+        for n in 0..3 * u64::try_from(REMEMBERED).unwrap() {
+            memory.remember(&n.to_string(), None, Tick::from_millis(n));
+            memory.remember(&format!("k{n}"), Some(key("k")), Tick::from_millis(n));
+        }
+        assert!(memory.unknown.len() <= REMEMBERED);
+        assert!(memory.known.len() <= REMEMBERED);
+        let last = 3 * REMEMBERED - 1;
+        assert!(
+            memory.unknown.contains_key(&last.to_string()),
+            "the newest stays"
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! May this be sent? Answered from the index alone, without the store.
+
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::index::{Asked, Hit, Index};
+use crate::model::address::{Address, AddressError};
+use crate::model::clock::Timestamp;
+use crate::model::recipient::RecipientKey;
+use crate::model::stream::StreamNumber;
+use crate::model::tenant::TenantId;
+use crate::token::keyring::AddressKeys;
+
+/// One question about any number of addresses, with all that its answer rests on. It owns what it
+/// needs, so that a long list can be answered on another thread.
+#[derive(Debug, Clone)]
+pub struct Check {
+    index: Arc<Index>,
+    keys: AddressKeys,
+    tenant: TenantId,
+    asked: Asked,
+    as_of: Timestamp,
+}
+
+/// Why nothing can be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CheckError {
+    /// An answer for a stream that does not exist would be a guess.
+    #[error("the tenant has no stream {0}")]
+    UnknownStream(StreamNumber),
+    /// An index that is not filled would allow everything.
+    #[error("the index is still being loaded")]
+    NotLoaded,
+}
+
+impl Check {
+    /// Prepares the question: `stream` `None` counts every scope.
+    pub fn new(
+        app: &App,
+        tenant: TenantId,
+        stream: Option<StreamNumber>,
+    ) -> Result<Self, CheckError> {
+        let as_of = app.follower.position().as_of.ok_or(CheckError::NotLoaded)?;
+        let asked = match stream {
+            None => Asked::Any,
+            Some(number) => {
+                let directory = app.reception.directory();
+                let stream = directory
+                    .stream(tenant, number)
+                    .ok_or(CheckError::UnknownStream(number))?;
+                Asked::Stream {
+                    number,
+                    class: stream.class,
+                }
+            }
+        };
+        let keys = app.reception.keyring().address_keys(tenant);
+        Ok(Self {
+            index: Arc::clone(&app.index),
+            keys,
+            tenant,
+            asked,
+            as_of,
+        })
+    }
+
+    /// What stops mail to this address, if anything does.
+    pub fn address(&self, text: &str) -> Result<Option<Hit>, AddressError> {
+        let address = Address::parse(text)?;
+        let mut keys = self.keys.recipient_keys(&address);
+        // Nearly always there is one generation of address keys: no list is needed then.
+        Ok(match (keys.next(), keys.next()) {
+            (None, _) => None,
+            (Some(only), None) => self.recipient(&[only]),
+            (Some(first), Some(second)) => {
+                let all: Vec<RecipientKey> = [first, second].into_iter().chain(keys).collect();
+                self.recipient(&all)
+            }
+        })
+    }
+
+    /// What stops mail to this recipient, given under every address-key generation.
+    pub fn recipient(&self, keys: &[RecipientKey]) -> Option<Hit> {
+        self.index.look_up(self.tenant, keys, self.asked)
+    }
+
+    /// The store's clock when the index was last complete.
+    pub const fn as_of(&self) -> Timestamp {
+        self.as_of
+    }
+}

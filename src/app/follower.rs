@@ -1,0 +1,269 @@
+//! Follows the feed: fills the index at start and applies every change to it, in order. Only the
+//! feed changes the index, also for this node's own writes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::reception::Reception;
+use crate::index::Index;
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::model::clock::{Clock, Tick, Timestamp};
+use crate::store::{Store, StoreError};
+
+/// How far the index is. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Follower {
+    position: watch::Receiver<Position>,
+    wake: Arc<Notify>,
+}
+
+/// Where the index stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    /// The place of the feed that is applied.
+    pub seq: u64,
+    /// The store's clock when this node last reached the feed's head; `None` before it has ever.
+    pub as_of: Option<Timestamp>,
+    /// When it last reached the feed's head, by this node's monotonic clock.
+    pub reached: Tick,
+}
+
+impl Follower {
+    /// Where the index stands now.
+    pub fn position(&self) -> Position {
+        *self.position.borrow()
+    }
+
+    /// Looks at the feed now rather than at the next poll.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Wakes the follower and waits until the index has applied `seq`; `false` when that takes
+    /// longer than `within`.
+    pub async fn reach(&self, seq: u64, within: Duration) -> bool {
+        self.wake();
+        let mut position = self.position.clone();
+        let reached = position.wait_for(|at| at.as_of.is_some() && at.seq >= seq);
+        matches!(timeout(within, reached).await, Ok(Ok(_)))
+    }
+
+    /// Waits until the feed has moved beyond `seq`, at most `within`.
+    pub async fn beyond(&self, seq: u64, within: Duration) {
+        let mut position = self.position.clone();
+        // Time passing and the follower ending are both a reason to look at the feed now.
+        drop(timeout(within, position.wait_for(|at| at.seq > seq)).await);
+    }
+
+    /// Waits until the index has been filled for the first time.
+    pub async fn loaded(&self) {
+        let mut position = self.position.clone();
+        drop(position.wait_for(|at| at.as_of.is_some()).await);
+    }
+}
+
+/// What following needs.
+#[derive(Debug)]
+pub struct Following {
+    /// Where the feed is.
+    pub store: Store,
+    /// Where the directory is mirrored.
+    pub journal: Journal,
+    /// What is fed.
+    pub index: Arc<Index>,
+    /// Who must know new keys and mailboxes.
+    pub reception: Reception,
+    /// Time.
+    pub clock: Clock,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+/// How often the feed is looked at when nothing wakes the follower: other nodes write too.
+const POLL: Duration = Duration::from_millis(250);
+/// How long after the last look at the feed's head the key list still counts as current.
+const KEYS_CURRENT: Duration = Duration::from_secs(10);
+/// How often it is looked at whether the key list is still current.
+const LOOK: Duration = Duration::from_secs(1);
+/// Changes read, and entries scanned, at a time.
+const CHUNK: u32 = 10_000;
+
+/// Prepares following: the handle, and the task that does it until `stop`.
+pub fn follow(
+    following: Following,
+    stop: CancellationToken,
+) -> (Follower, impl Future<Output = ()> + Send) {
+    let (sender, position) = watch::channel(Position::default());
+    let wake = Arc::new(Notify::new());
+    let follower = Follower {
+        position: position.clone(),
+        wake: Arc::clone(&wake),
+    };
+    let task = async move {
+        let watch = watch_keys(
+            position.clone(),
+            following.reception.clone(),
+            following.clock.clone(),
+        );
+        let mut run = Run {
+            following,
+            sender,
+            directory: None,
+        };
+        let work = async {
+            loop {
+                run.step().await;
+                // Waiting for either; which one it was does not matter.
+                drop(timeout(POLL, wake.notified()).await);
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = work => {}
+            () = watch => {}
+        }
+    };
+    (follower, task)
+}
+
+/// Says when the key list stops being current, however long the store lets a call wait.
+async fn watch_keys(position: watch::Receiver<Position>, reception: Reception, clock: Clock) {
+    let started = clock.tick();
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        look.tick().await;
+        let now = *position.borrow();
+        // Before the head was ever reached the list is as old as this node.
+        let since = if now.as_of.is_some() {
+            now.reached
+        } else {
+            started
+        };
+        reception.set_current(clock.tick().since(since) <= KEYS_CURRENT);
+    }
+}
+
+struct Run {
+    following: Following,
+    sender: watch::Sender<Position>,
+    /// The place of the feed that the directory in use is true for.
+    directory: Option<u64>,
+}
+
+impl Run {
+    async fn step(&mut self) {
+        if let Err(error) = self.catch_up().await {
+            self.explain(&error);
+        }
+        let age = self
+            .following
+            .clock
+            .tick()
+            .since(self.sender.borrow().reached);
+        let metrics = &self.following.metrics;
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        metrics.set_index(
+            count(self.following.index.len()),
+            count(self.following.index.bytes()),
+        );
+        metrics.set_index_staleness(age);
+    }
+
+    fn explain(&self, error: &StoreError) {
+        if matches!(error, StoreError::Gone(_)) {
+            // The feed no longer reaches back to where this node was: begin anew.
+            tracing::warn!("the feed has moved on without this node; filling the index anew");
+            self.sender.send_replace(Position::default());
+        } else {
+            tracing::warn!(%error, "cannot follow the feed now");
+        }
+    }
+
+    fn moved(&self, seq: u64) {
+        self.sender.send_modify(|position| position.seq = seq);
+    }
+
+    fn at_head(&self, seq: u64, now: Timestamp) {
+        let reached = self.following.clock.tick();
+        self.sender.send_replace(Position {
+            seq,
+            as_of: Some(now),
+            reached,
+        });
+        self.following.metrics.set_feed_position(seq);
+    }
+
+    async fn catch_up(&mut self) -> Result<(), StoreError> {
+        if self.sender.borrow().as_of.is_none() {
+            self.reload_directory().await?;
+            self.fill().await?;
+        }
+        loop {
+            let head = self.following.store.head().await?;
+            let mut at = self.sender.borrow().seq;
+            if self.directory.is_none_or(|known| known < head.directory) {
+                self.reload_directory().await?;
+            }
+            while at < head.seq {
+                let (changes, upto) = self.following.store.changes(None, at, CHUNK).await?;
+                for change in &changes {
+                    self.following.index.apply(change);
+                }
+                // Not beyond the head: what the directory changed behind it is not loaded yet.
+                at = upto.clamp(at, head.seq);
+                self.moved(at);
+                if changes.is_empty() {
+                    break;
+                }
+            }
+            if at > head.seq {
+                // The store is an older one than this node has seen, for instance a backup.
+                return Err(StoreError::Gone(head.seq));
+            }
+            if at == head.seq {
+                self.at_head(at, head.now);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Fills the index from the store. What changes while it is read is in the feed behind the
+    /// head that was noted first, and applying a change twice is the same as once.
+    async fn fill(&self) -> Result<(), StoreError> {
+        let head = self.following.store.head().await?;
+        // Look-ups go on in the old one until the new one is complete.
+        let fresh = Index::default();
+        let mut after = None;
+        loop {
+            let entries = self.following.store.scan(after, CHUNK).await?;
+            let Some((last, _)) = entries.last() else {
+                break;
+            };
+            after = Some(*last);
+            for (key, since) in entries {
+                fresh.insert(key, since);
+            }
+        }
+        self.following.index.replace(fresh);
+        self.at_head(head.seq, head.now);
+        tracing::info!(suppressions = self.following.index.len(), "index filled");
+        Ok(())
+    }
+
+    async fn reload_directory(&mut self) -> Result<(), StoreError> {
+        let directory = self.following.store.directory().await?;
+        let seq = directory.seq;
+        if let Err(error) = self.following.journal.save_directory(&directory).await {
+            // The doors work on from memory; only a restart without database would miss it.
+            tracing::error!(%error, "cannot mirror keys and mailboxes in the journal");
+        }
+        self.following.reception.replace_directory(directory);
+        self.directory = Some(seq);
+        Ok(())
+    }
+}

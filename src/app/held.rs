@@ -1,0 +1,206 @@
+//! Review of what waits for an operator: approve or dismiss.
+
+use crate::app::App;
+use crate::app::suppressions::{ItemError, Whom, indexed, kept, known_scope, whom};
+use crate::model::event::{Effect, EventId};
+use crate::model::suppression::{Reason, Scope, SuppressionKey};
+use crate::model::tenant::TenantId;
+use crate::store::{Decision, NewSuppression, StoreError, StoredHold};
+
+/// Who decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operator {
+    /// Whose holds: one tenant's, or those of all and of none.
+    pub tenant: Option<TenantId>,
+    /// Whether it is the installation's operator, who also decides what belongs to no tenant: by
+    /// naming one it is approved for that one.
+    pub of_installation: bool,
+}
+
+impl Operator {
+    fn may_decide(self, hold: &StoredHold) -> bool {
+        match (hold.event.event.tenant, self.tenant) {
+            (None, _) => self.of_installation,
+            (Some(_), None) => true,
+            (Some(its), Some(own)) => its == own,
+        }
+    }
+}
+
+/// What an operator adds to an approval.
+#[derive(Debug, Clone, Default)]
+pub struct Approval {
+    /// Whom it is about, where the hold does not know.
+    pub address: Option<String>,
+    /// How much to stop, instead of what the hold proposes.
+    pub scope: Option<Scope>,
+    /// Why, in words.
+    pub note: Option<String>,
+}
+
+/// A decision that was made.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// Which hold.
+    pub id: EventId,
+    /// How.
+    pub decision: Decision,
+    /// What stands because of it.
+    pub suppression: Option<SuppressionKey>,
+    /// Whether this node's index shows it already.
+    pub indexed: bool,
+}
+
+/// Why nothing was decided.
+#[derive(Debug, thiserror::Error)]
+pub enum DecideError {
+    /// There is no such hold, or it is another tenant's.
+    #[error("there is no hold of that id")]
+    Unknown,
+    /// It was decided before.
+    #[error("it was {0} before")]
+    Before(Decision),
+    /// Neither the hold nor the call says whose it is.
+    #[error("the hold belongs to no tenant; name one in the header Desist-Tenant")]
+    NoTenant,
+    /// Neither the hold nor the call says whom it is about.
+    #[error("the hold knows no recipient; give an address")]
+    NoRecipient,
+    /// The address of the call is not the hold's recipient.
+    #[error("the address is not the recipient of this hold")]
+    OtherRecipient,
+    /// Address, scope or note of the call cannot be used.
+    #[error(transparent)]
+    Item(#[from] ItemError),
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Lets a hold take effect, with proof `operator`.
+pub async fn approve(
+    app: &App,
+    operator: Operator,
+    id: EventId,
+    approval: Approval,
+) -> Result<Decided, DecideError> {
+    let hold = open_hold(app, operator, id).await?;
+    let suppression = planned(app, operator.tenant, &hold, approval)?;
+    let key = suppression.key;
+    decide(app, id, Decision::Approved, Some(suppression))
+        .await
+        .map(|decided| Decided {
+            suppression: Some(key),
+            ..decided
+        })
+}
+
+/// Ends a hold without effect.
+pub async fn dismiss(app: &App, operator: Operator, id: EventId) -> Result<Decided, DecideError> {
+    open_hold(app, operator, id).await?;
+    decide(app, id, Decision::Dismissed, None).await
+}
+
+async fn open_hold(app: &App, operator: Operator, id: EventId) -> Result<StoredHold, DecideError> {
+    let hold = app.store.hold(id).await?.ok_or(DecideError::Unknown)?;
+    if !operator.may_decide(&hold) {
+        return Err(DecideError::Unknown);
+    }
+    match hold.decided {
+        Some((decision, _)) => Err(DecideError::Before(decision)),
+        None => Ok(hold),
+    }
+}
+
+async fn decide(
+    app: &App,
+    id: EventId,
+    decision: Decision,
+    suppress: Option<NewSuppression>,
+) -> Result<Decided, DecideError> {
+    match app
+        .store
+        .decide(id, decision, suppress, app.clock.now())
+        .await?
+    {
+        Some(seq) => Ok(Decided {
+            id,
+            decision,
+            suppression: None,
+            // A dismissal has nothing to show.
+            indexed: decision == Decision::Dismissed || indexed(app, seq).await,
+        }),
+        // Somebody else was faster: say what they decided.
+        None => match app.store.hold(id).await?.and_then(|hold| hold.decided) {
+            Some((before, _)) => Err(DecideError::Before(before)),
+            None => Err(DecideError::Unknown),
+        },
+    }
+}
+
+/// What an approval suppresses: what the hold proposes, completed by the operator.
+fn planned(
+    app: &App,
+    tenant: Option<TenantId>,
+    hold: &StoredHold,
+    approval: Approval,
+) -> Result<NewSuppression, DecideError> {
+    let event = &hold.event.event;
+    let tenant = event.tenant.or(tenant).ok_or(DecideError::NoTenant)?;
+    let (scope, reason) = proposal(&event.effects);
+    let scope = approval.scope.unwrap_or(scope);
+    known_scope(app, tenant, scope)?;
+    let note = approval.note.unwrap_or_default();
+    if note.len() > crate::app::suppressions::LONGEST_NOTE {
+        return Err(ItemError::LongNote.into());
+    }
+    let given = approval
+        .address
+        .map(|address| whom(app, tenant, &address))
+        .transpose()?;
+    let (recipient, address) = match (event.recipient, given) {
+        (None, None) => return Err(DecideError::NoRecipient),
+        (Some(recipient), None) => (recipient, event.address.clone()),
+        (
+            Some(recipient),
+            Some(Whom {
+                recipients,
+                address,
+            }),
+        ) => {
+            if !recipients.contains(&recipient) {
+                return Err(DecideError::OtherRecipient);
+            }
+            (recipient, kept(app, address.as_ref()))
+        }
+        (
+            None,
+            Some(Whom {
+                recipients,
+                address,
+            }),
+        ) => {
+            let newest = recipients.first().ok_or(ItemError::NoKey)?;
+            (*newest, kept(app, address.as_ref()))
+        }
+    };
+    let key = SuppressionKey {
+        tenant,
+        recipient,
+        scope,
+        reason,
+    };
+    Ok(NewSuppression { key, address, note })
+}
+
+/// Scope and reason that the hold proposes. A hold always has one; without it the narrowest
+/// assumption that still stops marketing is made.
+fn proposal(effects: &[Effect]) -> (Scope, Reason) {
+    effects
+        .iter()
+        .find_map(|effect| match *effect {
+            Effect::Hold { scope, reason, .. } => Some((scope, reason)),
+            Effect::Suppress { .. } | Effect::Signal => None,
+        })
+        .unwrap_or((Scope::Marketing, Reason::Manual))
+}

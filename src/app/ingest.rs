@@ -1,0 +1,334 @@
+//! The pipeline: takes from the journal, reads and judges, records in the store, tells the journal.
+//!
+//! One poison entry stops nobody: what cannot be read, or alone cannot be stored, is recorded as
+//! `unrecognised` with the error, its raw bytes kept.
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::follower::Follower;
+use crate::app::reception::Reception;
+use crate::journal::{Entry, Journal};
+use crate::judge::{Context, Policy, judge};
+use crate::metrics::{BatchResult, Metrics};
+use crate::model::authentication::Authentication;
+use crate::model::clock::{Clock, Timestamp};
+use crate::model::event::{Detail, Effect, Event, EventId, EventKind, HoldReason, Proof};
+use crate::model::receipt::{Receipt, ReceiptId, ReceiptState};
+use crate::model::tenant::TenantId;
+use crate::store::{Store, StoreError, Verdict};
+
+/// What the pipeline works with.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    /// Where it takes from.
+    pub journal: Journal,
+    /// Where it records.
+    pub store: Store,
+    /// Keys and directory of the moment.
+    pub reception: Reception,
+    /// Who must look at the feed after a write.
+    pub follower: Follower,
+    /// What operators have set.
+    pub policy: Arc<Policy>,
+    /// Time.
+    pub clock: Clock,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+/// A batch that is in the store: its place of the feed, and when its receipts were accepted.
+struct Recorded {
+    seq: u64,
+    accepted: Vec<Timestamp>,
+}
+
+/// Batches whose way into the index is waited for, at most.
+const MEASURED: usize = 64;
+/// Entries in one batch: enough for few commits, little enough for short transactions.
+const BATCH: usize = 256;
+/// Bytes of raw mail in one batch, about.
+const BATCH_BYTES: u64 = 16 << 20;
+/// An entry that was at work this often when the process ended is not read again.
+const ATTEMPTS: u32 = 5;
+/// How the note begins of what could only be stored without what was read.
+const NOT_STORABLE: &str = "not storable";
+/// The first and the longest pause while the store is away.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+impl Ingest {
+    /// Works until `stop`; what is taken then is finished or put back.
+    pub async fn run(self, stop: CancellationToken) {
+        // One batch is read while the one before is recorded.
+        let (read, receiver) = mpsc::channel(1);
+        let (recorded, measured) = mpsc::channel(MEASURED);
+        tokio::join!(
+            self.read_batches(read, &stop),
+            self.record_batches(receiver, recorded, &stop),
+            self.measure(measured),
+        );
+    }
+
+    /// How long it took from the door to the answers of check.
+    async fn measure(&self, mut recorded: mpsc::Receiver<Recorded>) {
+        while let Some(Recorded { seq, accepted }) = recorded.recv().await {
+            if !self.follower.reach(seq, PAUSE.1).await {
+                continue;
+            }
+            let now = self.clock.now().as_millis();
+            for at in accepted {
+                let age = u64::try_from(now.saturating_sub(at.as_millis())).unwrap_or_default();
+                self.metrics
+                    .receipt_to_queryable(Duration::from_millis(age));
+            }
+        }
+    }
+
+    async fn read_batches(&self, verdicts: mpsc::Sender<Vec<Verdict>>, stop: &CancellationToken) {
+        while let Some(entries) = self.take(stop).await {
+            let this = self.clone();
+            let read = tokio::task::spawn_blocking(move || this.judge_all(entries)).await;
+            // Reading contains its own panics; an error here means that the runtime is going down,
+            // and the next start offers these entries again.
+            let Ok(batch) = read else { return };
+            if verdicts.send(batch).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The next entries; `None` when it is time to stop.
+    async fn take(&self, stop: &CancellationToken) -> Option<Vec<Entry>> {
+        while !stop.is_cancelled() {
+            let taken = stop
+                .run_until_cancelled(self.journal.take(BATCH, BATCH_BYTES))
+                .await?;
+            match taken {
+                Ok(entries) => return Some(entries),
+                Err(error) => tracing::error!(%error, "cannot take from the journal"),
+            }
+            pause(PAUSE.1, stop).await;
+        }
+        None
+    }
+
+    fn judge_all(&self, entries: Vec<Entry>) -> Vec<Verdict> {
+        let served = self.reception.served();
+        let context = Context {
+            keyring: &served.keyring,
+            directory: &served.directory,
+            policy: &self.policy,
+        };
+        entries
+            .into_iter()
+            .map(|entry| self.judge_one(entry, &context))
+            .collect()
+    }
+
+    fn judge_one(&self, entry: Entry, context: &Context<'_>) -> Verdict {
+        if entry.attempts > ATTEMPTS {
+            let why = format!("reading it ended the process {} times", entry.attempts - 1);
+            return self.poison(entry, why, context);
+        }
+        // The reader must not panic; if it does all the same, one mail is unrecognised and the
+        // others are not touched.
+        let judged = catch_unwind(AssertUnwindSafe(|| {
+            judge(&entry.receipt, &entry.raw, Authentication::Failed, context)
+        }));
+        match judged {
+            Ok(judged) => Verdict {
+                receipt: entry.receipt,
+                tenant: judged.tenant,
+                state: judged.state,
+                raw: entry.raw,
+                events: judged.events,
+            },
+            Err(_) => self.poison(entry, "the reader failed on it".to_owned(), context),
+        }
+    }
+
+    fn poison(&self, entry: Entry, why: String, context: &Context<'_>) -> Verdict {
+        self.metrics.poison();
+        tracing::error!(receipt = %entry.receipt.id, why, "kept as unrecognised");
+        let tenant = entry.receipt.envelope.mailbox.tenant;
+        let tenant = tenant.or_else(|| context.directory.only_tenant());
+        unrecognised(entry.receipt, tenant, entry.raw, why)
+    }
+
+    async fn record_batches(
+        &self,
+        mut verdicts: mpsc::Receiver<Vec<Verdict>>,
+        measure: mpsc::Sender<Recorded>,
+        stop: &CancellationToken,
+    ) {
+        while let Some(batch) = verdicts.recv().await {
+            self.record_until_done(batch, &measure, stop).await;
+        }
+    }
+
+    /// Records a batch; waits for a store that is away; bisects what the store refuses.
+    async fn record_until_done(
+        &self,
+        batch: Vec<Verdict>,
+        measure: &mpsc::Sender<Recorded>,
+        stop: &CancellationToken,
+    ) {
+        let mut waiting = vec![batch];
+        let mut patience = PAUSE.0;
+        while let Some(mut batch) = waiting.pop() {
+            match self.record(&batch).await {
+                Ok(recorded) => {
+                    patience = PAUSE.0;
+                    // When measuring is behind, this batch goes unmeasured.
+                    drop(recorded.map(|recorded| measure.try_send(recorded)));
+                }
+                Err(StoreError::Refused(why)) => {
+                    if batch.len() > 1 {
+                        let second = batch.split_off(batch.len() / 2);
+                        waiting.push(second);
+                        waiting.push(batch);
+                    } else if let Some(one) = batch.pop() {
+                        waiting.extend(self.set_aside(one, &why));
+                    }
+                }
+                // Also what is wrong with the store itself: no receipt is to blame for it.
+                Err(error) => {
+                    tracing::warn!(%error, "the store is away; the journal keeps what comes in");
+                    waiting.push(batch);
+                    if stop.is_cancelled() {
+                        return self.put_back(ids(&waiting.concat())).await;
+                    }
+                    pause(patience, stop).await;
+                    patience = (patience * 2).min(PAUSE.1);
+                }
+            }
+        }
+    }
+
+    /// What the store refuses alone is recorded without what was read from it. If even that is
+    /// refused it stays in the journal, is offered again after the next start, and says so.
+    fn set_aside(&self, one: Verdict, why: &str) -> Option<Vec<Verdict>> {
+        self.metrics.poison();
+        let bare = one.events.iter().flat_map(|event| &event.detail.notes);
+        if bare.into_iter().any(|note| note.starts_with(NOT_STORABLE)) {
+            self.metrics.alarm("not-storable");
+            tracing::error!(receipt = %one.receipt.id, why, "alarm: stays in the journal");
+            return None;
+        }
+        tracing::error!(receipt = %one.receipt.id, why, "kept as unrecognised");
+        let why = format!("{NOT_STORABLE}: {why}");
+        Some(vec![unrecognised(one.receipt, one.tenant, one.raw, why)])
+    }
+
+    async fn put_back(&self, ids: Vec<ReceiptId>) {
+        if let Err(error) = self.journal.put_back(&ids).await {
+            tracing::error!(%error, "the journal will offer these again only after a restart");
+        }
+    }
+
+    async fn record(&self, batch: &[Verdict]) -> Result<Option<Recorded>, StoreError> {
+        let started = self.clock.tick();
+        let result = self.store.record(batch, self.clock.now()).await;
+        let what = match &result {
+            Ok(_) => BatchResult::Stored,
+            Err(StoreError::Refused(_)) => BatchResult::Refused,
+            Err(_) => BatchResult::Unavailable,
+        };
+        self.metrics
+            .store_batch(what, self.clock.tick().since(started));
+        let recorded = result?;
+        self.follower.wake();
+        if let Err(error) = self.journal.done(&ids(batch)).await {
+            // Harmless: after a restart they are offered again and found in the store.
+            tracing::error!(%error, "cannot mark as shipped");
+        }
+        let new: HashSet<_> = recorded.new.into_iter().collect();
+        let news = || {
+            batch
+                .iter()
+                .filter(|verdict| new.contains(&verdict.receipt.id))
+        };
+        news().for_each(|verdict| self.count(verdict));
+        let accepted = news().map(|verdict| verdict.receipt.at).collect();
+        Ok(recorded.seq.map(|seq| Recorded { seq, accepted }))
+    }
+
+    fn held(&self, because: HoldReason, receipt: ReceiptId) {
+        self.metrics.hold(because);
+        if because == HoldReason::RevokedKey {
+            self.metrics.alarm("revoked-key");
+            tracing::error!(%receipt, "alarm: a token of a revoked key came back and is held");
+        }
+    }
+
+    fn count(&self, verdict: &Verdict) {
+        for event in &verdict.events {
+            self.metrics.event(event.kind, event.proof);
+            if event.kind == EventKind::Complaint && event.proof == Proof::None {
+                let detail = &event.detail;
+                let reporter = detail.user_agent.as_deref().or(detail.reporter.as_deref());
+                self.metrics
+                    .unmatched_complaint(reporter.unwrap_or("unknown"));
+            }
+            for effect in &event.effects {
+                match effect {
+                    Effect::Suppress { reason, .. } => self.metrics.suppression(*reason),
+                    Effect::Hold { because, .. } => self.held(*because, verdict.receipt.id),
+                    Effect::Signal => {}
+                }
+            }
+        }
+    }
+}
+
+/// A receipt of which nothing but the error is recorded beside its raw bytes.
+fn unrecognised(
+    receipt: Receipt,
+    tenant: Option<TenantId>,
+    raw: Arc<[u8]>,
+    why: String,
+) -> Verdict {
+    let event = Event {
+        id: EventId {
+            receipt: receipt.id,
+            index: 0,
+        },
+        tenant,
+        kind: EventKind::Unrecognised,
+        proof: Proof::None,
+        authentication: Authentication::NotAsked,
+        recipient: None,
+        address: None,
+        stream: 0,
+        reference: Vec::new(),
+        found_in: None,
+        effects: Vec::new(),
+        detail: Detail {
+            notes: vec![why],
+            ..Detail::default()
+        },
+    };
+    Verdict {
+        receipt,
+        tenant,
+        state: ReceiptState::Unrecognised,
+        raw,
+        events: vec![event],
+    }
+}
+
+fn ids(verdicts: &[Verdict]) -> Vec<ReceiptId> {
+    verdicts.iter().map(|verdict| verdict.receipt.id).collect()
+}
+
+/// Waits, but not beyond the stop.
+async fn pause(long: Duration, stop: &CancellationToken) {
+    // Either is a reason to go on.
+    drop(timeout(long, stop.cancelled()).await);
+}

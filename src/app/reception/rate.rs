@@ -1,0 +1,94 @@
+//! How many receipts of one token came in this hour.
+//!
+//! A token is public to whoever received the mail, so anybody can send it again a million times.
+//! Beyond the limit a receipt that would change nothing is counted and not kept.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Mutex;
+
+use crate::model::clock::Timestamp;
+use crate::model::mailbox::Role;
+
+/// Tokens that are counted at a time; beyond it nothing is held back. About 16 MiB.
+const COUNTED: usize = 500_000;
+const HOUR_MILLIS: i64 = 3_600_000;
+
+#[derive(Debug)]
+pub(super) struct TokenRate {
+    limit: u32,
+    hasher: RandomState,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    hour: i64,
+    by_token: HashMap<u64, u32>,
+}
+
+impl TokenRate {
+    /// `limit` receipts an hour; 0 for no limit.
+    pub(super) fn new(limit: u32) -> Self {
+        Self {
+            limit,
+            hasher: RandomState::new(),
+            counts: Mutex::default(),
+        }
+    }
+
+    /// Counts one receipt of a token in a role and tells whether the hour had its share before.
+    pub(super) fn exceeded(&self, token: &str, role: Role, at: Timestamp) -> bool {
+        if self.limit == 0 {
+            return false;
+        }
+        let key = self.hasher.hash_one((token, role));
+        let hour = at.as_millis().div_euclid(HOUR_MILLIS);
+        // A poisoned lock holds plain numbers: they stay usable.
+        let mut counts = self
+            .counts
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if counts.hour != hour {
+            *counts = Counts {
+                hour,
+                by_token: HashMap::new(),
+            };
+        }
+        if counts.by_token.len() >= COUNTED && !counts.by_token.contains_key(&key) {
+            return false;
+        }
+        let count = counts.by_token.entry(key).or_insert(0);
+        *count = count.saturating_add(1);
+        *count > self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b_035_the_limit_is_by_token_and_by_hour() {
+        let rate = TokenRate::new(2);
+        let at = Timestamp::from_millis(HOUR_MILLIS * 10);
+        let results: Vec<bool> = (0..4)
+            .map(|_| rate.exceeded("a", Role::Bounce, at))
+            .collect();
+        assert_eq!(results, [false, false, true, true]);
+        assert!(
+            !rate.exceeded("b", Role::Bounce, at),
+            "another token has its own count"
+        );
+        assert!(
+            !rate.exceeded("a", Role::Bounce, Timestamp::from_millis(HOUR_MILLIS * 11)),
+            "a new hour"
+        );
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let rate = TokenRate::new(0);
+        assert!((0..1000).all(|_| !rate.exceeded("a", Role::Bounce, Timestamp::default())));
+    }
+}
