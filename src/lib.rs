@@ -6,6 +6,7 @@ pub mod journal;
 pub mod judge;
 pub mod metrics;
 pub mod model;
+pub mod net;
 pub mod report;
 pub mod smtp;
 pub mod store;
