@@ -4,6 +4,7 @@ pub mod app;
 pub mod index;
 pub mod journal;
 pub mod judge;
+pub mod mail_server;
 pub mod metrics;
 pub mod model;
 pub mod net;

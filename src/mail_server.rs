@@ -1,0 +1,197 @@
+//! Layer 5: the SMTP listener: the pump between sockets and [`crate::smtp`]'s session.
+
+mod budget;
+mod pump;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+
+use self::budget::{Budget, Share};
+use self::pump::World;
+use crate::app::reception::{Mail, Reception, reason};
+use crate::journal::AppendError;
+use crate::metrics::{Metrics, Refusal as Reason, TokenFailure};
+use crate::model::clock::Clock;
+use crate::model::receipt;
+use crate::net::accept::{self, Sessions};
+use crate::net::stop::Stop;
+use crate::net::tls::{Handshakes, Tls};
+use crate::smtp::gate::{Gate, Shortage};
+use crate::smtp::path::Path;
+use crate::smtp::recipients::{Accepted, Refusal};
+use crate::smtp::session::{Message, Outcome, Session, Settings, TOO_MANY_SESSIONS};
+use crate::token::finder;
+use crate::token::wire::TokenError;
+
+/// What the SMTP door is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// What an operator has set.
+    pub settings: Arc<Settings>,
+    /// Where messages go.
+    pub reception: Reception,
+    /// For STARTTLS; used only if it is offered.
+    pub tls: Tls,
+    /// Bounds the handshakes of all listeners.
+    pub handshakes: Handshakes,
+    /// Time.
+    pub clock: Clock,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Runs the sessions and ends them.
+    pub stop: Stop,
+}
+
+/// Everything that a session needs. Cheap to clone; clones share the octets in flight.
+#[derive(Debug, Clone)]
+pub struct Context {
+    parts: Arc<Parts>,
+    budget: Budget,
+}
+
+impl Context {
+    /// Nothing is in flight yet.
+    pub fn new(parts: Parts) -> Self {
+        let budget = Budget::new(&parts.settings.limits);
+        Self {
+            parts: Arc::new(parts),
+            budget,
+        }
+    }
+
+    /// Octets of messages in flight now.
+    pub fn in_flight(&self) -> u64 {
+        self.budget.in_flight()
+    }
+}
+
+/// Accepts sessions until the soft stop. Those beyond the limits are told to come back later.
+pub async fn serve(listener: TcpListener, context: Context, sessions: Sessions) {
+    let stop = context.parts.stop.clone();
+    let refuse = TOO_MANY_SESSIONS.as_bytes();
+    accept::run(listener, sessions, &stop, refuse, move |stream, peer| {
+        let context = context.clone();
+        async move { run_session(stream, peer.ip(), &context).await }
+    })
+    .await;
+}
+
+/// Holds one session from its greeting to its end. Says nothing above `debug` of peers that come
+/// and go, as load balancers do.
+pub async fn run_session<S>(stream: S, peer: IpAddr, context: &Context)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let parts = &*context.parts;
+    let _open = parts.metrics.smtp_session();
+    let door = Door {
+        parts,
+        share: context.budget.share(peer),
+    };
+    let world = World {
+        clock: &parts.clock,
+        tls: &parts.tls,
+        handshakes: &parts.handshakes,
+        stop: parts.stop.soft(),
+        limits: &parts.settings.limits,
+        metrics: &parts.metrics,
+    };
+    let session = Session::new(Arc::clone(&parts.settings), parts.clock.tick());
+    let deliver = |message| deliver(parts, peer, message);
+    // On the heap: a session waits far more often than it runs.
+    let dialogue = Box::pin(pump::converse(stream, session, world, &door, deliver));
+    match dialogue.await {
+        Ok(()) => tracing::debug!(%peer, "smtp session ended"),
+        Err(error) => tracing::debug!(%peer, %error, "smtp session lost"),
+    }
+}
+
+/// The application's side of one session.
+struct Door<'a> {
+    parts: &'a Parts,
+    share: Share,
+}
+
+impl Gate for Door<'_> {
+    fn recipient(&self, path: &Path) -> Result<Accepted, Refusal> {
+        let decided = self.parts.reception.served().accept(path);
+        if let Err(refusal) = decided {
+            let reason = match refusal {
+                Refusal::UnknownMailbox | Refusal::ForeignDomain => Reason::NoMailbox,
+                Refusal::KeysNotCurrent => Reason::KeysNotCurrent,
+            };
+            self.parts.metrics.refusal(SMTP, reason);
+            self.parts.count_token(path);
+        }
+        decided
+    }
+
+    fn admits(&self) -> Result<(), Shortage> {
+        self.parts.reception.admits().map_err(|error| {
+            self.parts.metrics.refusal(SMTP, reason(&error));
+            shortage(&error)
+        })
+    }
+
+    fn reserve(&self, bytes: u64) -> bool {
+        let fits = self.share.reserve(bytes);
+        if !fits {
+            self.parts.metrics.refusal(SMTP, Reason::Memory);
+        }
+        fits
+    }
+
+    fn release(&self, bytes: u64) {
+        self.share.release(bytes);
+    }
+}
+
+/// Commits a message; only then is it acknowledged.
+async fn deliver(parts: &Parts, peer: IpAddr, message: Message) -> Outcome {
+    let (octets, recipients) = (message.raw.len(), message.recipients.len());
+    let mail = Mail {
+        peer,
+        hello: message.hello,
+        protocol: message.protocol,
+        mail_from: message.mail_from,
+        recipients: message.recipients,
+        raw: message.raw,
+    };
+    match parts.reception.receive_mail(mail).await {
+        Ok(receipt) => {
+            tracing::info!(%receipt, octets, recipients, "message received");
+            Outcome::Accepted(receipt)
+        }
+        Err(error) => {
+            tracing::warn!(%peer, octets, %error, "message refused for now");
+            Outcome::Refused(shortage(&error))
+        }
+    }
+}
+
+impl Parts {
+    /// Counts what was wrong with the token of a refused recipient, if there was one.
+    fn count_token(&self, path: &Path) {
+        let keyring = self.reception.keyring();
+        let failure = match finder::find_any(&keyring, path.local().as_bytes()) {
+            Err(TokenError::BadMac) => TokenFailure::BadMac,
+            Err(TokenError::UnknownKey) => TokenFailure::UnknownKey,
+            // No token at all, or a good one at a mailbox that takes none.
+            Err(TokenError::Malformed) | Ok(_) => return,
+        };
+        self.metrics.token_failure(SMTP, failure);
+    }
+}
+
+/// What the peer is told.
+const fn shortage(error: &AppendError) -> Shortage {
+    match error {
+        AppendError::Full | AppendError::Overloaded => Shortage::NoRoom,
+        AppendError::Failed(_) => Shortage::Failed,
+    }
+}
+
+const SMTP: receipt::Door = receipt::Door::Smtp;
