@@ -1,6 +1,7 @@
 //! `desist` is the front door for what the world sends back to a mail sender.
 
 pub mod app;
+pub mod http;
 pub mod index;
 pub mod journal;
 pub mod judge;

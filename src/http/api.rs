@@ -1,0 +1,193 @@
+//! The private API: what sending systems and operators call. One endpoint a file.
+//!
+//! Nothing here decides: a handler reads the call, asks layer 3 and writes the answer. The check
+//! path asks memory alone.
+
+mod accept;
+mod body;
+mod caller;
+mod changes;
+mod check;
+mod counting;
+mod cursor;
+mod docs;
+mod events;
+mod health;
+mod held;
+mod keys;
+mod openapi;
+mod problem;
+mod query;
+mod receipts;
+mod signing_keys;
+mod streams;
+mod suppressions;
+mod tenant_names;
+mod tenants;
+mod tokens;
+mod unread;
+pub mod waiting;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::get;
+use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method, Uri};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::body::Budget;
+use self::openapi::Documents;
+use self::problem::{Kind, Problem};
+use self::tenant_names::TenantNames;
+use crate::app::App;
+use crate::app::api_keys::ApiKeys;
+
+pub use self::openapi::document;
+
+/// Limits of the API listener.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Longest body, in bytes (64 MiB).
+    pub body: usize,
+    /// Bytes of all bodies that are held at the same time (256 MiB).
+    pub bodies: usize,
+    /// Longest pause between two parts of a body (30 s).
+    pub patience: Duration,
+    /// Bulk checks that are computed at the same time (the number of processors).
+    pub bulk_checks: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            body: 64 * 1024 * 1024,
+            bodies: 256 * 1024 * 1024,
+            patience: Duration::from_secs(30),
+            bulk_checks: processors,
+        }
+    }
+}
+
+/// What every handler can reach. Cheap to clone.
+#[derive(Debug, Clone)]
+struct Api {
+    app: App,
+    keys: ApiKeys,
+    budget: Budget,
+    bulk: Arc<Semaphore>,
+    documents: Arc<Documents>,
+    tenant_names: Arc<TenantNames>,
+    stop: CancellationToken,
+}
+
+/// All paths of the API listener. When `stop` is cancelled, calls that wait for something new
+/// answer at once; nothing else changes.
+///
+/// The peer's address is taken from the request's extension
+/// [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo); without it nobody counts as local.
+pub fn router(app: App, limits: &Limits, stop: CancellationToken) -> Router {
+    let (routes, _) = described().split_for_parts();
+    let api = Api {
+        keys: ApiKeys::new(app.store.clone(), app.clock.clone()),
+        app,
+        budget: Budget::new(limits),
+        bulk: Arc::new(Semaphore::new(limits.bulk_checks.max(1))),
+        documents: Arc::new(Documents::new()),
+        tenant_names: Arc::default(),
+        stop,
+    };
+    routes
+        .route("/problems/{code}", get(docs::problem))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(middleware::from_fn(accept::check))
+        .layer(middleware::from_fn_with_state(api.clone(), counting::count))
+        .layer(middleware::from_fn(private))
+        .layer(middleware::from_fn(unread::discard))
+        .with_state(api)
+}
+
+/// Every call that the OpenAPI document describes.
+fn described() -> OpenApiRouter<Api> {
+    sending()
+        .merge(evidence())
+        .merge(management())
+        .merge(operations())
+}
+
+/// What sending systems call.
+fn sending() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(check::check))
+        .routes(routes!(suppressions::list, suppressions::add::add_all))
+        .routes(routes!(suppressions::lift::lift_all))
+        .routes(routes!(suppressions::one::one))
+        .routes(routes!(tokens::mint))
+        .routes(routes!(tokens::inspect::explain))
+        .routes(routes!(changes::changes))
+        .routes(routes!(events::events))
+}
+
+/// What operators look at and decide.
+fn evidence() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(receipts::list))
+        .routes(routes!(receipts::one::show))
+        .routes(routes!(receipts::raw::bytes))
+        .routes(routes!(held::list))
+        .routes(routes!(held::decide::approve_one))
+        .routes(routes!(held::decide::dismiss_one))
+}
+
+/// What exists.
+fn management() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(streams::list, streams::create))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::delete))
+        .routes(routes!(tenants::list))
+        .routes(routes!(signing_keys::list))
+        .routes(routes!(signing_keys::export))
+}
+
+/// For whoever watches or reads.
+fn operations() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(health::livez))
+        .routes(routes!(health::doors))
+        .routes(routes!(health::check))
+        .routes(routes!(health::metrics))
+        .routes(routes!(openapi::json))
+        .routes(routes!(docs::page))
+}
+
+async fn no_such_path() -> Problem {
+    Problem::new(
+        Kind::NotFound,
+        "there is no such path; GET /docs lists them",
+    )
+}
+
+async fn no_such_method(method: Method, uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    Problem::new(Kind::MethodNotAllowed, format!("{path} has no {method}"))
+}
+
+/// Answers name people: nothing on the way may keep them, and no browser may guess their type.
+async fn private(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

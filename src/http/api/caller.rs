@@ -1,0 +1,170 @@
+//! Who calls, and whether they may: API keys, their scopes and the tenant that a call is for.
+
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+
+use super::Api;
+use super::problem::{Kind, Problem};
+use crate::app::api_keys::VerifyError;
+use crate::model::tenant::TenantId;
+use crate::store::{ApiKey, KeyScope};
+
+/// The header in which a caller with a key of the installation names the tenant.
+const TENANT_HEADER: &str = "desist-tenant";
+
+/// The tenant of a call that names none.
+const DEFAULT_TENANT: &str = "default";
+
+const CHALLENGE: &str = "Bearer realm=\"desist\"";
+const WRONG_KEY: &str = "Bearer realm=\"desist\", error=\"invalid_token\"";
+
+/// Somebody with a valid key.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// The key of the call.
+    pub(crate) key: Arc<ApiKey>,
+    /// Whom the call is for; `None`: all tenants and what belongs to none (`Desist-Tenant: *`,
+    /// with a key of the installation alone).
+    pub(crate) tenant: Option<TenantId>,
+}
+
+impl Caller {
+    /// The one tenant of a call that cannot be for all of them.
+    pub(crate) fn one_tenant(&self) -> Result<TenantId, Problem> {
+        self.tenant.ok_or_else(|| {
+            Problem::new(
+                Kind::InvalidRequest,
+                "this call is for one tenant: Desist-Tenant: NAME",
+            )
+        })
+    }
+}
+
+/// A scope that an endpoint asks for by its type, so that none can forget to ask.
+pub(crate) trait Wanted {
+    /// The scope.
+    const SCOPE: KeyScope;
+}
+
+macro_rules! wanted {
+    ($( $name:ident ),+) => { $(
+        #[doc = concat!("Wants [`KeyScope::", stringify!($name), "`].")]
+        #[derive(Debug)]
+        pub(crate) enum $name {}
+
+        impl Wanted for $name {
+            const SCOPE: KeyScope = KeyScope::$name;
+        }
+    )+ };
+}
+
+wanted!(Check, Read, Write, Admin);
+
+/// A caller whose key has the scope `S`, or `admin`.
+#[derive(Debug)]
+pub(crate) struct May<S> {
+    /// Who it is.
+    pub(crate) caller: Caller,
+    scope: PhantomData<S>,
+}
+
+impl<S: Wanted> FromRequestParts<Api> for May<S> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Api) -> Result<Self, Problem> {
+        let key = verify(parts, state).await?;
+        if !key.scopes.contains(&S::SCOPE) && !key.scopes.contains(&KeyScope::Admin) {
+            return Err(Problem::insufficient_scope(S::SCOPE.as_str()));
+        }
+        let tenant = tenant_of(parts, state, &key)?;
+        Ok(Self {
+            caller: Caller { key, tenant },
+            scope: PhantomData,
+        })
+    }
+}
+
+/// A caller on this machine, or one with the scope `read`.
+#[derive(Debug)]
+pub(crate) struct LocalOrRead;
+
+impl FromRequestParts<Api> for LocalOrRead {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Api) -> Result<Self, Problem> {
+        let local = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback());
+        if !local {
+            May::<Read>::from_request_parts(parts, state).await?;
+        }
+        Ok(Self)
+    }
+}
+
+async fn verify(parts: &Parts, api: &Api) -> Result<Arc<ApiKey>, Problem> {
+    let missing = || {
+        Problem::unauthorized(
+            "this call needs the header Authorization: Bearer KEY",
+            CHALLENGE,
+        )
+    };
+    let given = parts.headers.get(AUTHORIZATION).ok_or_else(missing)?;
+    let text = given
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, key)| key.trim())
+        .ok_or_else(missing)?;
+    api.keys.verify(text).await.map_err(|error| match error {
+        VerifyError::Invalid => Problem::unauthorized("the API key is not valid", WRONG_KEY),
+        VerifyError::Store(error) => error.into(),
+    })
+}
+
+fn tenant_of(parts: &Parts, api: &Api, key: &ApiKey) -> Result<Option<TenantId>, Problem> {
+    let named = match parts
+        .headers
+        .get(TENANT_HEADER)
+        .map(http::HeaderValue::to_str)
+    {
+        None => None,
+        Some(Ok(name)) => Some(name.trim()),
+        Some(Err(_)) => {
+            return Err(Problem::new(
+                Kind::UnknownTenant,
+                "Desist-Tenant is no tenant's name",
+            ));
+        }
+    };
+    if named == Some("*") && key.tenant.is_none() {
+        return Ok(None);
+    }
+    if let (None, Some(own)) = (named, key.tenant) {
+        return Ok(Some(own));
+    }
+    let name = named.unwrap_or(DEFAULT_TENANT);
+    let found = api.tenant_names.find(api.app.reception.directory(), name);
+    match (found, key.tenant) {
+        (Some(tenant), None) => Ok(Some(tenant)),
+        (Some(tenant), Some(own)) if tenant == own => Ok(Some(own)),
+        (_, Some(_)) => Err(Problem::new(
+            Kind::ForeignTenant,
+            "the API key belongs to another tenant",
+        )),
+        (None, None) => {
+            let name: String = name.chars().take(80).collect();
+            Err(Problem::new(
+                Kind::UnknownTenant,
+                format!("there is no tenant {name:?}"),
+            ))
+        }
+    }
+}

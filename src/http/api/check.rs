@@ -1,0 +1,191 @@
+//! `POST /v1/check`: may these addresses be mailed?
+
+#![expect(
+    single_use_lifetimes,
+    reason = "written by the macro that describes the types"
+)]
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Api;
+use super::body::{Body, JsonBody};
+use super::caller::{self, May};
+use super::problem::{Kind, Problem};
+use super::wire::{self, Bounded};
+use crate::app::check::{Check, CheckError};
+use crate::model::clock::Timestamp;
+use crate::model::suppression::{Reason, Scope};
+use crate::model::tenant::TenantId;
+
+/// Addresses in one call.
+const MOST_ADDRESSES: usize = 100_000;
+
+/// A body from this size on is answered on a thread of its own: about a millisecond of work.
+const BULK_BYTES: usize = 64 * 1024;
+
+/// Which addresses, and for which stream.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "{\"addresses\": […]}")]
+pub(super) struct CheckRequest<'a> {
+    /// The stream that is to be mailed; without it any scope counts.
+    #[serde(default, deserialize_with = "wire::optional_stream")]
+    stream: Option<u16>,
+    /// At most 100,000.
+    #[serde(borrow)]
+    #[schema(value_type = Vec<String>, max_items = 100_000)]
+    addresses: Bounded<Text<'a>, MOST_ADDRESSES>,
+}
+
+/// A text that is borrowed from the body unless it has escapes.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Who must not be mailed. Addresses that are not named may be.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CheckAnswer<'a> {
+    /// How many addresses were looked at, bad ones included.
+    checked: usize,
+    /// One item for each suppressed address: its widest scope, and for it the strongest reason.
+    suppressed: Vec<SuppressedAddress<'a>>,
+    /// Texts that are no addresses: never mail them.
+    errors: Vec<BadAddress<'a>>,
+    /// The store's clock when this node's index was last complete.
+    #[schema(value_type = String, format = DateTime)]
+    as_of: Timestamp,
+}
+
+/// An address that must not be mailed.
+#[derive(Debug, Serialize, ToSchema)]
+struct SuppressedAddress<'a> {
+    /// Its place in the call, from 0.
+    index: usize,
+    /// As sent.
+    address: &'a str,
+    /// `all`, `marketing` or `stream:N`.
+    #[serde(serialize_with = "wire::text")]
+    #[schema(value_type = String)]
+    scope: Scope,
+    /// Why.
+    #[schema(value_type = String)]
+    reason: Reason,
+    /// Since when, in whole seconds.
+    #[serde(serialize_with = "seconds")]
+    #[schema(value_type = String, format = DateTime)]
+    since: Timestamp,
+}
+
+/// A text that is no address.
+#[derive(Debug, Serialize, ToSchema)]
+struct BadAddress<'a> {
+    /// Its place in the call, from 0.
+    index: usize,
+    /// As sent.
+    address: &'a str,
+    /// What is wrong with it.
+    error: String,
+}
+
+/// Asks which of many addresses must not be mailed.
+///
+/// Answered from memory; works while the store is away. An error, or no answer, never means "not
+/// suppressed". Bad addresses are named in `errors`, all others are answered.
+#[utoipa::path(
+    post,
+    path = "/v1/check",
+    tag = "check",
+    security(("bearer" = ["check"])),
+    request_body(content = CheckRequest<'_>, example = json!({
+        "stream": 3, "addresses": ["ann@example.com", "bob@example.com", "nobody"]
+    })),
+    responses((status = 200, description = "Who must not be mailed", body = CheckAnswer<'_>,
+        example = json!({
+            "checked": 3,
+            "suppressed": [{"index": 1, "address": "bob@example.com", "scope": "marketing",
+                "reason": "complaint", "since": "2026-11-21T12:00:00Z"}],
+            "errors": [{"index": 2, "address": "nobody", "error": "an address needs an @"}],
+            "as_of": "2026-11-21T12:00:05.123Z"
+        })))
+)]
+pub(super) async fn check(
+    State(api): State<Api>,
+    May { caller, .. }: May<caller::Check>,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let tenant = caller.one_tenant()?;
+    if body.bytes().len() < BULK_BYTES {
+        return answer(&api, tenant, &body).map(wire::json);
+    }
+    // As many at a time as there are processors: more would only wait for each other.
+    let turn = Arc::clone(&api.bulk).acquire_owned().await;
+    let done = tokio::task::spawn_blocking(move || {
+        let answered = answer(&api, tenant, &body);
+        drop(turn);
+        answered
+    });
+    let body = done
+        .await
+        .map_err(|error| Problem::internal("a bulk check ended without an answer", &error))?;
+    body.map(wire::json)
+}
+
+fn answer(api: &Api, tenant: TenantId, body: &Body) -> Result<Vec<u8>, Problem> {
+    let request: CheckRequest<'_> = body.json()?;
+    let addresses = request.addresses.within()?;
+    let check = Check::new(&api.app, tenant, request.stream)?;
+    let mut suppressed = Vec::new();
+    let mut errors = Vec::new();
+    for (index, Text(address)) in addresses.iter().enumerate() {
+        match check.address(address) {
+            Ok(None) => {}
+            Ok(Some(hit)) => suppressed.push(SuppressedAddress {
+                index,
+                address,
+                scope: hit.scope,
+                reason: hit.reason,
+                since: hit.since,
+            }),
+            Err(error) => {
+                errors.push(BadAddress {
+                    index,
+                    address,
+                    error: error.to_string(),
+                });
+            }
+        }
+    }
+    let checked = addresses.len();
+    let answer = CheckAnswer {
+        checked,
+        suppressed,
+        errors,
+        as_of: check.as_of(),
+    };
+    serde_json::to_vec(&answer)
+        .map_err(|error| Problem::internal("a check's answer is no JSON", &error))
+}
+
+impl From<CheckError> for Problem {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::UnknownStream(stream) => {
+                Self::new(Kind::UnknownStream, error.to_string()).with("stream", stream)
+            }
+            CheckError::NotLoaded => Self::later(Kind::NotReady, error.to_string(), 1),
+        }
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde fixes the signature"
+)]
+fn seconds<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&at.to_seconds_text())
+}

@@ -1,0 +1,75 @@
+//! `GET /v1/tenants`: sending organisations.
+
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::caller::{May, Read};
+use super::problem::Problem;
+use super::wire::{Answer, Listing, Parameters};
+use crate::model::tenant::Tenant;
+
+/// A tenant.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TenantItem {
+    /// Its number, as it stands in tokens.
+    number: u32,
+    /// Its name, to be sent as `Desist-Tenant`.
+    name: String,
+    /// The domain that its tokens are minted on; null: the installation's first.
+    #[schema(required = true)]
+    domain: Option<String>,
+}
+
+impl From<&Tenant> for TenantItem {
+    fn from(tenant: &Tenant) -> Self {
+        let Tenant { id, name, domain } = tenant;
+        Self {
+            number: id.get(),
+            name: name.clone(),
+            domain: domain.clone(),
+        }
+    }
+}
+
+/// Which page.
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct TenantsParameters {
+    /// The `next` of the page before.
+    after: Option<u32>,
+    /// Items of a page, 1 to 1,000; 100 if not given.
+    limit: Option<u32>,
+}
+
+/// Lists the tenants by number: with a key of one tenant that one alone.
+#[utoipa::path(
+    get,
+    path = "/v1/tenants",
+    tag = "management",
+    security(("bearer" = ["read"])),
+    params(TenantsParameters),
+    responses((status = 200, description = "A page", body = Listing<TenantItem>,
+        example = json!({"items": [{"number": 1, "name": "default", "domain": null}],
+            "next": null})))
+)]
+pub(super) async fn list(
+    State(api): State<Api>,
+    May { caller, .. }: May<Read>,
+    Parameters(asked): Parameters<TenantsParameters>,
+) -> Result<Answer<Listing<TenantItem>>, Problem> {
+    let limit = usize::try_from(super::wire::limit(asked.limit)?).unwrap_or(usize::MAX);
+    let directory = api.app.reception.directory();
+    let own = caller.key.tenant;
+    let behind = asked.after.unwrap_or(0);
+    let mut found = directory
+        .tenants
+        .iter()
+        .filter(|tenant| tenant.id.get() > behind && own.is_none_or(|own| own == tenant.id));
+    let items: Vec<TenantItem> = found.by_ref().take(limit).map(TenantItem::from).collect();
+    let last = items.last().map(|tenant| tenant.number.to_string());
+    let next = found.next().and(last);
+    Ok(Answer(Listing { items, next }))
+}

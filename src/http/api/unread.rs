@@ -1,0 +1,80 @@
+//! What an answer leaves unread of a body. A connection that is closed while its peer still sends
+//! loses the answer: the peer sees a broken pipe instead of a `401` that says what is wrong.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use hyper::body::{Frame, SizeHint};
+
+/// Bytes of an unread body that are still read and thrown away.
+const DISCARDED: u64 = 64 * 1024;
+
+/// How long they are waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Reads the rest of a short body before the answer.
+pub(super) async fn discard(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    if body.is_end_stream() {
+        return next.run(Request::from_parts(parts, body)).await;
+    }
+    let body = Shared(Arc::new(Mutex::new(body)));
+    let request = Request::from_parts(parts, Body::new(body.clone()));
+    let response = next.run(request).await;
+    if !body.is_end_stream() {
+        // Whether the rest came, failed or was too long: the answer is the same.
+        drop(tokio::time::timeout(PATIENCE, body.exhaust()).await);
+    }
+    response
+}
+
+/// A body that both the handler and the refusal after it can read.
+#[derive(Debug, Clone)]
+struct Shared(Arc<Mutex<Body>>);
+
+impl Shared {
+    fn with<T>(&self, act: impl FnOnce(Pin<&mut Body>) -> T) -> T {
+        let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        act(Pin::new(&mut body))
+    }
+
+    async fn exhaust(&self) {
+        if self.size_hint().lower() > DISCARDED {
+            return;
+        }
+        let mut read: u64 = 0;
+        while read <= DISCARDED {
+            let frame = poll_fn(|cx| self.with(|body| body.poll_frame(cx))).await;
+            let Some(Ok(frame)) = frame else { return };
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            read = read.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+        }
+    }
+}
+
+impl HttpBody for Shared {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.with(|body| body.poll_frame(cx))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.with(|body| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.with(|body| body.size_hint())
+    }
+}

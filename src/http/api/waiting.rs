@@ -1,0 +1,84 @@
+//! The API of a node that has no store or no index yet: health and metrics answer, everything else
+//! says that it comes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use http::header::CONTENT_TYPE;
+use tower::ServiceExt as _;
+
+use super::health::{doors_of, livez};
+use super::problem::{Kind, Problem};
+use crate::journal::Journal;
+use crate::metrics::{self, Metrics};
+
+/// What such a node can tell.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// Whether the doors accept.
+    pub journal: Journal,
+    /// Counters, on loopback alone: keys cannot be verified yet.
+    pub metrics: Metrics,
+}
+
+/// Routes that are replaced while they are served. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Switch(Arc<ArcSwap<Router>>);
+
+impl Switch {
+    /// Answers with what a waiting node can tell.
+    pub fn waiting(node: Waiting) -> Self {
+        let router = Router::new()
+            .route("/livez", get(livez))
+            .route("/readyz/doors", get(doors))
+            .route("/metrics", get(counters))
+            .fallback(not_yet)
+            .with_state(node);
+        Self(Arc::new(ArcSwap::from_pointee(router)))
+    }
+
+    /// Answers with these routes from now on.
+    pub fn replace(&self, router: Router) {
+        self.0.store(Arc::new(router));
+    }
+
+    /// What a listener serves.
+    pub fn router(&self) -> Router {
+        let current = Arc::clone(&self.0);
+        Router::new().fallback(move |request: Request| {
+            let router = Router::clone(&current.load());
+            async move { router.oneshot(request).await }
+        })
+    }
+}
+
+async fn doors(State(node): State<Waiting>) -> Response {
+    doors_of(&node.journal).into_response()
+}
+
+async fn counters(
+    State(node): State<Waiting>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+) -> Response {
+    if !peer.ip().to_canonical().is_loopback() {
+        return not_yet().await.into_response();
+    }
+    (
+        [(CONTENT_TYPE, metrics::CONTENT_TYPE)],
+        node.metrics.render(),
+    )
+        .into_response()
+}
+
+async fn not_yet() -> Problem {
+    Problem::later(
+        Kind::NotReady,
+        "the store is away, or the index is still being loaded",
+        1,
+    )
+}

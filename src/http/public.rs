@@ -1,0 +1,187 @@
+//! The public door: one-click unsubscribe by POST (RFC 8058) and the landing page that a reader's
+//! browser gets.
+//!
+//! A POST with a valid token acts, whatever stands in its body or in its header: to fail one who
+//! asked to be left alone costs more than to believe a token twice. The body is evidence. GET,
+//! HEAD and everything else never act, since security scanners fetch every link of a mail. Nothing
+//! redirects, sets a cookie or asks where a request came from (RFC 8058 §3.1): all readers of a
+//! large provider arrive from a few addresses.
+
+pub mod answer;
+mod request;
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::get;
+use http::{HeaderMap, Uri};
+
+use self::answer::Ends;
+use self::request::{first_value, token_text, wants_page};
+use super::connection::body::{Beginning, Budget, read_beginning};
+use crate::app::reception::{Click, ClickRefusal, Reception};
+use crate::metrics::Metrics;
+use crate::model::clock::Clock;
+use crate::model::suppression::Scope;
+use crate::token::wire::Token;
+
+/// What one-click requests may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClickLimits {
+    /// Octets of a body that are kept (8 KiB). A longer one is cut, and acted on nevertheless:
+    /// the token says all, and a body of any length is a client's mistake, not a reader's.
+    pub body: usize,
+    /// Octets of a longer body that are still read, and thrown away, before the answer (64 KiB).
+    pub discarded: usize,
+    /// Octets of bodies held at a time (64 MiB); beyond it the answer is `503`. Only bodies of
+    /// requests with a valid token are read at all.
+    pub in_flight: usize,
+}
+
+impl Default for ClickLimits {
+    fn default() -> Self {
+        Self {
+            body: 8 * 1024,
+            discarded: 64 * 1024,
+            in_flight: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// What the public door needs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Public {
+    reception: Reception,
+    limits: ClickLimits,
+    bodies: Budget,
+    metrics: Metrics,
+    clock: Clock,
+}
+
+impl Public {
+    /// A door to this reception.
+    pub fn new(reception: Reception, limits: ClickLimits) -> Self {
+        Self {
+            reception,
+            limits,
+            bodies: Budget::new(limits.in_flight),
+            metrics: Metrics::default(),
+            clock: Clock::system(),
+        }
+    }
+
+    /// Counts its requests there, by route and status, with the time that they take.
+    #[must_use]
+    pub fn counting(self, metrics: Metrics, clock: Clock) -> Self {
+        Self {
+            metrics,
+            clock,
+            ..self
+        }
+    }
+
+    fn token(&self, path: &str) -> Result<Token, ClickRefusal> {
+        let text = token_text(path).ok_or(ClickRefusal::Unknown)?;
+        self.reception.click_token(&text)
+    }
+
+    /// What a reader is told that an opt-out by this token ends: what it is judged to end.
+    fn ends(&self, token: &Token) -> Ends {
+        let (tenant, stream) = (token.fields.tenant, token.fields.stream);
+        match self.reception.directory().opt_out_scope(tenant, stream) {
+            Scope::Stream(_) => Ends::ThisKind,
+            Scope::Marketing | Scope::All => Ends::Marketing,
+        }
+    }
+}
+
+/// `GET`, `HEAD` and `POST /u/TOKEN`; `405` for other methods there, `404` elsewhere.
+pub fn router(door: Public) -> Router {
+    let unsubscribe = get(page).post(click).fallback(not_allowed);
+    Router::new()
+        .route("/u/{*token}", unsubscribe)
+        .fallback(not_found)
+        .layer(from_fn_with_state(door.clone(), counted))
+        .with_state(door)
+}
+
+/// The pattern of the route is counted, never the path: it holds the token.
+async fn counted(State(door): State<Public>, request: Request, next: Next) -> Response {
+    let route = if request.uri().path().starts_with("/u/") {
+        "/u/{token}"
+    } else {
+        "other"
+    };
+    let begun = door.clock.tick();
+    let response = next.run(request).await;
+    let took = door.clock.tick().since(begun);
+    door.metrics
+        .http_request("public", route, response.status().as_u16(), took);
+    response
+}
+
+async fn page(State(door): State<Public>, uri: Uri) -> Response {
+    match door.token(uri.path()) {
+        Ok(token) => answer::question(door.ends(&token)),
+        Err(refusal) => refused(refusal),
+    }
+}
+
+async fn click(
+    State(door): State<Public>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let token = match door.token(request.uri().path()) {
+        Ok(token) => token,
+        Err(refusal) => return refused(refusal),
+    };
+    let Some(_reserved) = door.bodies.reserve(door.limits.body) else {
+        return answer::unavailable();
+    };
+    let (head, body) = request.into_parts();
+    let Beginning { bytes, is_whole } =
+        read_beginning(body, door.limits.body, door.limits.discarded).await;
+    tracing::debug!(is_whole, "a one-click unsubscribe");
+    let click = Click {
+        peer: peer.ip(),
+        user_agent: first_value(&head.headers, &http::header::USER_AGENT).unwrap_or_default(),
+        content_type: first_value(&head.headers, &http::header::CONTENT_TYPE),
+        token,
+        body: bytes,
+    };
+    let ends = door.ends(&click.token);
+    committed(&door, click, ends, &head.headers).await
+}
+
+async fn committed(door: &Public, click: Click, ends: Ends, headers: &HeaderMap) -> Response {
+    if let Err(error) = door.reception.receive_click(click).await {
+        tracing::warn!(%error, "a one-click unsubscribe was not accepted");
+        return answer::unavailable();
+    }
+    if wants_page(headers) {
+        answer::unsubscribed_page(ends)
+    } else {
+        answer::unsubscribed_line()
+    }
+}
+
+/// The same to the last byte for whatever is wrong with a token: the answer must not tell who is
+/// known here.
+fn refused(refusal: ClickRefusal) -> Response {
+    match refusal {
+        ClickRefusal::Unknown => answer::not_found(),
+        ClickRefusal::KeysNotCurrent => answer::unavailable(),
+    }
+}
+
+async fn not_found() -> Response {
+    answer::not_found()
+}
+
+async fn not_allowed() -> Response {
+    answer::not_allowed()
+}
