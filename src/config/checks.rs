@@ -1,0 +1,217 @@
+//! Rules that hold between settings.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+
+use super::section::Findings;
+use super::sections::{Config, Mailbox, Tenant};
+use super::values::{Domain, TenantRef, TlsMode};
+
+/// Reports everything that no key can see by itself.
+pub(super) fn check(config: &Config, findings: &mut Findings) {
+    certificates(config, findings);
+    public_url(config, findings);
+    store(config, findings);
+    limits(config, findings);
+    domains(config, findings);
+    tenants(&config.tenant, &config.smtp.domains, findings);
+    mailboxes(config, findings);
+}
+
+fn certificates(config: &Config, findings: &mut Findings) {
+    let smtp = &config.smtp;
+    let public = &config.public;
+    pair(
+        "smtp",
+        smtp.tls_cert.as_deref(),
+        smtp.tls_key.as_deref(),
+        findings,
+    );
+    pair(
+        "public",
+        public.tls_cert.as_deref(),
+        public.tls_key.as_deref(),
+        findings,
+    );
+    if public.tls == TlsMode::Files && public.tls_cert.is_none() && public.tls_key.is_none() {
+        findings.mistake("public.tls", "\"files\" needs tls_cert and tls_key");
+    }
+    if public.tls != TlsMode::Files && public.tls_cert.is_some() {
+        let text = format!(
+            "is not used while tls = \"{}\"; \"files\" uses it",
+            public.tls
+        );
+        findings.mistake("public.tls_cert", text);
+    }
+}
+
+fn pair(section: &str, cert: Option<&Path>, key: Option<&Path>, findings: &mut Findings) {
+    for (name, file) in [("tls_cert", cert), ("tls_key", key)] {
+        let Some(file) = file else { continue };
+        if let Err(error) = File::open(file) {
+            findings.mistake(
+                &format!("{section}.{name}"),
+                format!("{}: {error}", file.display()),
+            );
+        }
+    }
+    match (cert, key) {
+        (Some(_), None) => {
+            findings.mistake(&format!("{section}.tls_cert"), "needs tls_key beside it");
+        }
+        (None, Some(_)) => {
+            findings.mistake(&format!("{section}.tls_key"), "needs tls_cert beside it");
+        }
+        (None, None) | (Some(_), Some(_)) => {}
+    }
+}
+
+/// A reverse proxy may speak TLS for us, but one-click URLs are https always (RFC 8058 §3.1).
+fn public_url(config: &Config, findings: &mut Findings) {
+    let https = config
+        .public
+        .url
+        .as_ref()
+        .is_none_or(super::values::PublicUrl::is_https);
+    if !https && config.public.tls != TlsMode::Off {
+        findings.mistake("public.url", "begins with http:, but the door speaks https");
+    }
+}
+
+fn store(config: &Config, findings: &mut Findings) {
+    if config.store.url.is_some() && config.store.url_file.is_some() {
+        findings.mistake(
+            "store.url_file",
+            "is given beside url: leave one of them out",
+        );
+    }
+}
+
+fn limits(config: &Config, findings: &mut Findings) {
+    let limits = &config.limits;
+    if limits.report > limits.message {
+        findings.mistake(
+            "limits.report",
+            format!("is above limits.message ({})", limits.message),
+        );
+    }
+    if limits.message > limits.message_memory {
+        let text = format!(
+            "is below limits.message ({}): none could come in",
+            limits.message
+        );
+        findings.mistake("limits.message_memory", text);
+    }
+    if limits.message > config.journal.queue_bytes {
+        let text = format!(
+            "is below limits.message ({}): none could be kept",
+            limits.message
+        );
+        findings.mistake("journal.queue_bytes", text);
+    }
+    if limits.one_click_body > limits.one_click_memory {
+        let text = format!("is below limits.one_click_body ({})", limits.one_click_body);
+        findings.mistake("limits.one_click_memory", text);
+    }
+    if limits.api_body > limits.api_memory {
+        let text = format!("is below limits.api_body ({})", limits.api_body);
+        findings.mistake("limits.api_memory", text);
+    }
+    if limits.command_line.bytes() < MIN_COMMAND_LINE {
+        findings.mistake(
+            "limits.command_line",
+            "must be at least 512 B (RFC 5321 §4.5.3.1.4)",
+        );
+    }
+    if limits.recipients < MIN_RECIPIENTS {
+        findings.mistake(
+            "limits.recipients",
+            "must be at least 100 (RFC 5321 §4.5.3.1.8)",
+        );
+    }
+}
+
+fn domains(config: &Config, findings: &mut Findings) {
+    let mut seen = BTreeSet::new();
+    for domain in &config.smtp.domains {
+        if !seen.insert(domain) {
+            findings.mistake("smtp.domains", format!("names {} twice", domain.as_str()));
+        }
+    }
+}
+
+fn tenants(tenants: &[Tenant], domains: &[Domain], findings: &mut Findings) {
+    let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
+    for (index, tenant) in tenants.iter().enumerate() {
+        let path = format!("tenant[{index}]");
+        if !names.insert(&tenant.name) {
+            findings.mistake(&format!("{path}.name"), "is another tenant's too");
+        }
+        if !numbers.insert(tenant.number) {
+            findings.mistake(&format!("{path}.number"), "is another tenant's too");
+        }
+        if tenant
+            .domain
+            .as_ref()
+            .is_some_and(|domain| !domains.contains(domain))
+        {
+            findings.mistake(&format!("{path}.domain"), "is not one of smtp.domains");
+        }
+        streams(tenant, &path, findings);
+    }
+}
+
+fn streams(tenant: &Tenant, path: &str, findings: &mut Findings) {
+    let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
+    for (index, stream) in tenant.stream.iter().enumerate() {
+        let path = format!("{path}.stream[{index}]");
+        if !names.insert(&stream.name) {
+            findings.mistake(&format!("{path}.name"), "is another stream's too");
+        }
+        if !numbers.insert(stream.number) {
+            findings.mistake(&format!("{path}.number"), "is another stream's too");
+        }
+    }
+}
+
+fn mailboxes(config: &Config, findings: &mut Findings) {
+    let mut seen = BTreeSet::new();
+    for (index, mailbox) in config.mailbox.iter().enumerate() {
+        let path = format!("mailbox[{index}]");
+        if !seen.insert(&mailbox.address) {
+            findings.mistake(&format!("{path}.address"), "is given twice");
+        }
+        let domain = mailbox.address.address().domain();
+        if config
+            .smtp
+            .domains
+            .iter()
+            .all(|served| served.as_str() != domain)
+        {
+            findings.mistake(
+                &format!("{path}.address"),
+                "its domain is not one of smtp.domains",
+            );
+        }
+        owner(config, mailbox, &path, findings);
+    }
+}
+
+fn owner(config: &Config, mailbox: &Mailbox, path: &str, findings: &mut Findings) {
+    match &mailbox.tenant {
+        Some(TenantRef::Name(name)) if config.tenant_number(name).is_none() => {
+            let text = "no [[tenant]] here has that name; give its number if it is in the store";
+            findings.mistake(&format!("{path}.tenant"), text);
+        }
+        None if mailbox.stream.is_some() && config.tenant.len() > 1 => {
+            findings.mistake(&format!("{path}.stream"), "needs its tenant beside it");
+        }
+        _ => {}
+    }
+}
+
+/// Bytes.
+const MIN_COMMAND_LINE: u64 = 512;
+
+const MIN_RECIPIENTS: usize = 100;

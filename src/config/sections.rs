@@ -1,0 +1,238 @@
+//! Every key, once: its name, kind, default and manual. `config/example.toml` is printed from here.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::quantity::Size;
+use super::section::section;
+use super::values::{
+    Domain, LogFormat, LogLevel, MailboxAddress, Name, PublicUrl, Rate, SealKeyFile, StoreUrl,
+    StoreUrlFile, TenantRef, TlsMode,
+};
+use crate::model::mailbox::Role;
+use crate::model::stream::{Class, StreamNumber};
+use crate::model::tenant::TenantId;
+use crate::store::Addresses;
+
+section! {
+    /// All settings.
+    pub struct Config {
+        /// Where the store (unless it is elsewhere), the journal, self-made certificates, the
+        /// admin key and the addresses listened on are kept.
+        data_dir: PathBuf = default(PathBuf::from("data"));
+        /// The MX.
+        smtp: Smtp = section;
+        /// The door for readers and mailbox providers: one-click unsubscribe and its page.
+        public: Public = section;
+        /// The API for your own systems. Never open it to the world.
+        api: Api = section;
+        /// Where receipts, events and suppressions are kept.
+        store: Store = section;
+        /// What is acknowledged but not yet in the store, on this machine.
+        journal: Journal = section;
+        /// What may be believed, and what follows from it.
+        policy: Policy = section;
+        /// What one peer, one message or one moment may use.
+        limits: Limits = section;
+        /// What is written to standard error.
+        log: Log = section;
+        /// One sending organisation. Without any there is `default`, number 1, with the stream
+        /// `default`, number 1, marketing. Created or updated at start, never deleted.
+        tenant: Vec<Tenant> = tables;
+        /// A mailbox beyond or instead of the defaults of each domain: fbl (complaint), cfbl, u and
+        /// unsubscribe, b (bounce), dmarc, tlsrpt, postmaster and abuse (human). Created or updated
+        /// at start, never deleted.
+        mailbox: Vec<Mailbox> = tables;
+    }
+}
+
+section! {
+    /// The MX.
+    pub struct Smtp {
+        /// Addresses to listen on, IP:PORT. Port 0 takes a free one, *:PORT is every address.
+        listen: Vec<SocketAddr> = default(vec![local(2525)]);
+        /// The name in the greeting. Default: the first domain.
+        hostname: Option<Domain> = unset("\"mx.example.com\"");
+        /// Domains served. Tokens are minted on the first one.
+        domains: Vec<Domain> = default(Domain::parse("localhost").into_iter().collect());
+        /// Certificate chain for STARTTLS, PEM. Without it a self-made one is used. Read anew when
+        /// it changes.
+        tls_cert: Option<PathBuf> = unset("\"/etc/desist/mx.pem\"");
+        /// Private key of that certificate, PEM.
+        tls_key: Option<PathBuf> = unset("\"/etc/desist/mx.key\"");
+    }
+}
+
+section! {
+    /// The public HTTPS door.
+    pub struct Public {
+        /// Addresses to listen on, IP:PORT.
+        listen: Vec<SocketAddr> = default(vec![local(8443)]);
+        /// What links in your mails begin with. Default: https, the first domain and the port
+        /// listened on.
+        url: Option<PublicUrl> = unset("\"https://u.example.com\"");
+        /// Where the certificate is from: "files", "self-made", or "off" for plain HTTP behind a
+        /// reverse proxy.
+        tls: TlsMode = default(TlsMode::SelfMade);
+        /// Certificate chain for "files", PEM. Read anew when it changes.
+        tls_cert: Option<PathBuf> = unset("\"/etc/desist/public.pem\"");
+        /// Private key of that certificate, PEM.
+        tls_key: Option<PathBuf> = unset("\"/etc/desist/public.key\"");
+    }
+}
+
+section! {
+    /// The private API.
+    pub struct Api {
+        /// Addresses to listen on, IP:PORT, plain HTTP.
+        listen: Vec<SocketAddr> = default(vec![local(8080)]);
+        /// How old the index may be before /readyz/check says that this node is not ready.
+        max_staleness: Duration = default(Duration::from_secs(30));
+    }
+}
+
+section! {
+    /// The store.
+    pub struct Store {
+        /// `sqlite:PATH` or `postgres://USER@HOST/DATABASE`. Default: desist.db in the data folder.
+        url: Option<StoreUrl> = unset("\"postgres://desist@db.example.com/desist\"");
+        /// A file that holds the URL, instead of url: for a URL with a password.
+        url_file: Option<StoreUrlFile> = unset("\"/etc/desist/store-url\"");
+        /// Whether addresses are kept beside recipient keys: "keep" or "forget".
+        addresses: Addresses = default(Addresses::Keep);
+        /// How long the raw bytes of what came in are kept. Receipts, events and the evidence of a
+        /// suppression stay.
+        keep_raw: Duration = default(Duration::from_hours(90 * 24));
+        /// How long the feed of changes is kept. A reader further behind begins anew.
+        keep_feed: Duration = default(Duration::from_hours(30 * 24));
+        /// A file of 32 bytes, or 64 hexadecimal digits, that seals the root secret in the store.
+        /// Without this file a sealed store cannot be opened: keep a copy of it.
+        seal_key_file: Option<SealKeyFile> = unset("\"/etc/desist/seal.key\"");
+    }
+}
+
+section! {
+    /// The journal.
+    pub struct Journal {
+        /// How long what is in PostgreSQL already is kept here too, to offer it again after a
+        /// failover. With SQLite nothing is kept.
+        keep: Duration = default(Duration::from_mins(15));
+        /// Free room on its disk below which mail is answered 452 and posts 503.
+        disk_floor: Size = default(Size::from_mib(1024));
+        /// Messages and posts that may wait for their commit.
+        queue: usize = default(10_000);
+        /// Bytes that may wait for their commit.
+        queue_bytes: Size = default(Size::from_mib(256));
+    }
+}
+
+section! {
+    /// Policy.
+    pub struct Policy {
+        /// Whether complaints of type fraud, virus and other suppress like abuse.
+        raise_other_complaints: bool = default(false);
+    }
+}
+
+section! {
+    /// Limits.
+    pub struct Limits {
+        /// The largest message, advertised as SIZE.
+        message: Size = default(Size::from_mib(50));
+        /// The largest message to mailboxes of the roles complaint, cfbl and unsubscribe.
+        report: Size = default(Size::from_mib(25));
+        /// Bytes of messages that all SMTP sessions together may hold at a time.
+        message_memory: Size = default(Size::from_mib(256));
+        /// One network (/24 or /64) may hold this part of them beyond its first message: 8 is an
+        /// eighth.
+        message_memory_share: u32 = default(8);
+        /// The longest SMTP command line.
+        command_line: Size = default(Size::from_bytes(4096));
+        /// Recipients of one transaction.
+        recipients: usize = default(1000);
+        /// SMTP sessions at a time.
+        sessions: usize = default(1000);
+        /// SMTP sessions of one IP address at a time.
+        sessions_per_ip: usize = default(100);
+        /// Wrong commands after which an SMTP session is closed.
+        errors: u32 = default(20);
+        /// How long an SMTP session may wait for a command.
+        idle: Duration = default(Duration::from_mins(5));
+        /// How long a message may pause while it is being sent.
+        data_inactivity: Duration = default(Duration::from_mins(3));
+        /// How long a whole transaction may take, and a session without any message.
+        transaction: Duration = default(Duration::from_mins(30));
+        /// TLS handshakes at a time; one more closes the oldest.
+        handshakes: usize = default(200);
+        /// How long a TLS handshake may take.
+        handshake: Duration = default(Duration::from_secs(30));
+        /// The largest body of a one-click POST that is kept; the rest of a larger one is dropped.
+        one_click_body: Size = default(Size::from_kib(8));
+        /// Bytes of bodies that the public door may hold at a time.
+        one_click_memory: Size = default(Size::from_mib(64));
+        /// The largest body of an API call.
+        api_body: Size = default(Size::from_mib(64));
+        /// Bytes of bodies that the API may hold at a time.
+        api_memory: Size = default(Size::from_mib(256));
+        /// Receipts of one token in an hour. Further ones that would not change what is suppressed
+        /// are counted, not kept, with the same answer. 0 is no limit.
+        token_receipts_per_hour: Rate = default(Rate::per_period(100));
+    }
+}
+
+section! {
+    /// The log.
+    pub struct Log {
+        /// error, warn, info, debug or trace; by part: `info,desist::smtp=debug`.
+        level: LogLevel = default(LogLevel::info());
+        /// "text" or "json".
+        format: LogFormat = default(LogFormat::Text);
+    }
+}
+
+section! {
+    /// A tenant.
+    pub struct Tenant {
+        /// Its name: a-z, 0-9, '.', '_' and '-'.
+        name: Name = required("\"shop\"");
+        /// Its number, 1 to 16777215. It is part of every token: never change it.
+        number: TenantId = required("2");
+        /// The domain that its tokens are minted on. Default: the first of smtp.domains.
+        domain: Option<Domain> = unset("\"fb.example.com\"");
+        /// A kind of mail of this tenant.
+        stream: Vec<Stream> = tables;
+    }
+}
+
+section! {
+    /// A stream.
+    pub struct Stream {
+        /// Its number, 1 to 65535. It is part of every token: never change it.
+        number: StreamNumber = required("1");
+        /// Its name: a-z, 0-9, '.', '_' and '-'.
+        name: Name = required("\"newsletter\"");
+        /// "marketing" or "transactional".
+        class: Class = default(Class::Marketing);
+        /// Whether an opt-out can end this stream itself although it is transactional.
+        unsubscribe: bool = default(false);
+    }
+}
+
+section! {
+    /// A mailbox.
+    pub struct Mailbox {
+        /// Its address, in one of smtp.domains.
+        address: MailboxAddress = required("\"loop@localhost\"");
+        /// complaint, cfbl, unsubscribe, bounce, dmarc, tls-report or human.
+        role: Role = required("\"complaint\"");
+        /// Whose it is, by name (of a tenant in this file) or number. Default: nobody's in particular.
+        tenant: Option<TenantRef> = unset("\"shop\"");
+        /// The stream that an opt-out without token means.
+        stream: Option<StreamNumber> = unset("1");
+    }
+}
+
+fn local(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}

@@ -1,0 +1,34 @@
+//! Layer 6: log events to standard error, as text for people or as JSON.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::util::TryInitError;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+use crate::config::{Log, LogFormat};
+
+/// Log events go to standard error from now on. Fails if they go somewhere already.
+pub fn start(log: &Log) -> Result<(), TryInitError> {
+    tracing_subscriber::registry()
+        .with(layer(log).with_filter(log.level.filter()))
+        .try_init()
+}
+
+fn layer(log: &Log) -> Box<dyn Layer<Registry> + Send + Sync> {
+    match log.format {
+        LogFormat::Text => fmt::layer()
+            .with_writer(io::stderr)
+            // Escape sequences in a file or in a collector are noise.
+            .with_ansi(io::stderr().is_terminal())
+            .boxed(),
+        LogFormat::Json => fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_writer(io::stderr)
+            .with_current_span(true)
+            .with_span_list(false)
+            .boxed(),
+    }
+}
