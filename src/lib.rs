@@ -1,6 +1,131 @@
 //! `desist` is the front door for what the world sends back to a mail sender.
+//!
+//! Complaints, unsubscribe mails and one-click POSTs come in through SMTP and HTTPS, are committed
+//! before they are acknowledged, are read, matched to the sender's recipient by a keyed token,
+//! judged, stored, and answered by a check API. This page is the map; the README is for those who
+//! run it.
+//!
+//! # The flow
+//!
+//! ```text
+//!    SMTP (mail_server, smtp)                    HTTPS public (http::public)
+//!      └──────────────────┬──────────────────────────┘
+//!                         ▼            app::reception draws the receipts
+//!         journal         node-local, group commit, fsync      ──►  only now "250" / "200"
+//!                         ▼            app::ingest takes, in order
+//!         pipeline        report::read → judge::identify → judge::table      (pure)
+//!                         ▼            one transaction per batch
+//!         store           SQLite or PostgreSQL: receipts, events, suppressions, the feed
+//!                         ▼            app::follower applies the feed, in order
+//!         index           in memory on every node
+//!                         ▼
+//!         HTTP, private   check, suppressions, changes, events, held, tokens (http::api)
+//! ```
+//!
+//! # The layers
+//!
+//! A file uses only lower layers, and within a layer only what stands left of it; a test checks it.
+//!
+//! | layer | modules | what it is |
+//! |---|---|---|
+//! | L0 | [`model`] | the words of the system as values |
+//! | L1 | [`token`] · [`report`] · [`smtp`] · [`judge`] | pure: bytes and values in, values out |
+//! | L2 | [`metrics`] · [`store`] · [`journal`] · [`index`] | what is kept |
+//! | L3 | [`app`] | what desist does, without protocol types |
+//! | L4 | [`net`] | accepting, TLS, stopping |
+//! | L5 | [`mail_server`] · [`http`] | the doors |
+//! | L6 | [`config`] · [`serve`] · [`telemetry`] · [`cli`] | putting it together |
+//!
+//! # Invariants
+//!
+//! - **No acknowledgement before the sync.** A door answers `250` or `200` only after
+//!   [`journal::Journal::append`] returned; that is after the commit is on disk. After a failed
+//!   sync the journal refuses until restart: what the kernel dropped cannot be known.
+//! - **Nothing accepted is dropped.** What cannot be understood is `unrecognised`, with its raw
+//!   bytes; what the reader or the store fails on is found by bisection and kept the same way.
+//! - **A receipt acts once.** Its id is drawn at the door; the store inserts receipts first and
+//!   writes effects only for those that were new. Replaying the journal changes nothing.
+//! - **Only proof acts.** Without a valid token in an allowed place nothing is suppressed: the event
+//!   is held for an operator. Reporters are not authenticated, so none is believed by its name.
+//!   [`judge`] has the one table.
+//! - **The token decides whom.** Addresses that a report asserts are evidence; they are attached
+//!   only if their key equals the token's. MACs are compared in one function, in constant time.
+//! - **Only the feed changes the index**, in feed order, also for a node's own writes.
+//! - **The protocol is a value.** [`smtp`] has no sockets, no clock and no tasks; the same bytes in
+//!   any chunking give the same replies. The socket loop in [`mail_server`] has no decisions.
+//! - **Time is an argument** everywhere; only [`model::clock`] reads it. Randomness and identity are
+//!   arguments in L0 and L1; [`store`] draws the root secret, [`app`] receipt ids, API keys and
+//!   Message-IDs.
+//! - **Everything from outside has a named limit**, applied while reading.
+//! - **desist sends no mail**, relays nothing and opens no URL found in a message.
+//! - **Logs and metrics never hold** an address, a token, a secret or a body.
+//!
+//! # Why
+//!
+//! - *Why a journal beside the store?* The doors must answer when PostgreSQL does not, and a slow
+//!   store must not slow the doors; one node-local file with group commit gives both.
+//! - *Why one counter row for the feed?* A sequence gives out numbers that commit in another order;
+//!   a reader would miss some. The row lock is taken as the last statements of a transaction.
+//! - *Why no send record?* The token says for whom the mail was, so nothing has to be kept for
+//!   mail that nobody answers, and a complaint after two years still finds its recipient.
+//!
+//! # Standards
+//!
+//! Cited as `RFC n §m` where they are implemented. *met*: as far as a receive-only system is
+//! concerned; *partly*: what is left out is said.
+//!
+//! | RFC | about | status |
+//! |---|---|---|
+//! | RFC 1870 | SIZE | met |
+//! | RFC 2034 | enhanced status codes in replies | met |
+//! | RFC 2045 | MIME bodies | met, read leniently |
+//! | RFC 2046 | MIME media types | met, read leniently |
+//! | RFC 2047 | encoded words | met |
+//! | RFC 2104 | HMAC | met |
+//! | RFC 2231 | parameter continuations | met |
+//! | RFC 2369 | List-Unsubscribe by mail | met |
+//! | RFC 2920 | PIPELINING | met |
+//! | RFC 3030 | CHUNKING | met; BINARYMIME is not offered |
+//! | RFC 3207 | STARTTLS | met |
+//! | RFC 3339 | times in the API | met |
+//! | RFC 3461 | DSN extension | not offered: a receiver that sends no mail cannot honour it |
+//! | RFC 3463 | enhanced status codes | met |
+//! | RFC 3464 | delivery status notifications | partly: recognised and recorded; no bounce suppresses |
+//! | RFC 3834 | automatic responses | met: recognised, never sent |
+//! | RFC 3848 | transmission types | met |
+//! | RFC 3986 | percent-encoding in links | met |
+//! | RFC 5280 | certificates | partly: the end of the validity is read; clients judge the rest |
+//! | RFC 5321 | SMTP | met |
+//! | RFC 5322 | message format | met, read leniently |
+//! | RFC 5869 | HKDF | met |
+//! | RFC 5965 | ARF | met |
+//! | RFC 6152 | 8BITMIME | met |
+//! | RFC 6430 | not-spam reports | met: recorded |
+//! | RFC 6522 | multipart/report | met, read leniently |
+//! | RFC 6531 | SMTPUTF8 | met |
+//! | RFC 6532 | internationalised headers | met |
+//! | RFC 6533 | internationalised delivery status | partly: as RFC 3464 |
+//! | RFC 6590 | redaction in reports | met: what is redacted is no address |
+//! | RFC 6591 | failure reports | partly: told apart and recorded |
+//! | RFC 6692 | source port in ARF | partly: read, not kept |
+//! | RFC 6750 | bearer keys of the API | met |
+//! | RFC 7301 | ALPN | met |
+//! | RFC 7468 | PEM | met |
+//! | RFC 7672 | DANE for SMTP | partly: one certificate for every name; publishing TLSA is the operator's |
+//! | RFC 8058 | one-click unsubscribe | met |
+//! | RFC 8098 | disposition notifications | met: recorded |
+//! | RFC 8460 | TLS reports | partly: recognised and recorded |
+//! | RFC 8996 | no TLS below 1.2 | met |
+//! | RFC 9110 | HTTP | partly: what the API and the one-click door need |
+//! | RFC 9325 | recommendations for TLS | met |
+//! | RFC 9422 | LIMITS | met |
+//! | RFC 9457 | problem details | met |
+//! | RFC 9477 | CFBL | partly: read, and held for an operator: DKIM is not checked |
+//! | RFC 9562 | UUID version 7 | met |
+//! | RFC 9990 | DMARC aggregate reports | partly: recognised and recorded |
 
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod index;
@@ -11,6 +136,7 @@ pub mod metrics;
 pub mod model;
 pub mod net;
 pub mod report;
+pub mod serve;
 pub mod smtp;
 pub mod store;
 pub mod telemetry;

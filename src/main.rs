@@ -1,3 +1,7 @@
 //! The `desist` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    desist::cli::main()
+}

@@ -1,0 +1,135 @@
+//! Layer 6: the command line.
+
+mod check;
+mod client;
+mod client_command;
+pub mod config;
+mod demo;
+mod held;
+mod key;
+mod lift;
+mod list;
+mod signing_key;
+mod stream;
+mod suppress;
+mod token;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use crate::{serve, telemetry};
+
+/// The front door for what the world sends back to a mail sender.
+#[derive(Debug, Parser)]
+#[command(name = "desist", version, max_term_width = 100)]
+struct Arguments {
+    /// The config file; without one every setting has its default.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server (also without any command).
+    Serve,
+    /// Plays sample messages through a throw-away instance and shows what becomes of them.
+    Demo(demo::Demo),
+    /// Prints or checks the config.
+    Config(config::ConfigArgs),
+    #[command(flatten)]
+    Client(client_command::ClientCommand),
+}
+
+/// Runs the command that the arguments of this process name.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help goes to standard output, mistakes to standard error; clap knows which.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let file = arguments.config.as_deref();
+    let result = match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve_until_stopped(file),
+        Command::Demo(demo) => play(demo),
+        Command::Config(args) => {
+            config::run(&args, file, &mut io::stdout().lock()).map_err(|error| error.to_string())
+        }
+        Command::Client(command) => call(&command, file),
+    };
+    match result {
+        Ok(code) => code,
+        Err(message) => {
+            complain(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve_until_stopped(file: Option<&std::path::Path>) -> Result<ExitCode, String> {
+    let config = Config::load_here(file).map_err(|errors| errors.to_string())?;
+    telemetry::start(&config.log).map_err(|error| error.to_string())?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    runtime()?
+        .block_on(serve::run(config))
+        .map_err(|error| whole(&error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn call(
+    command: &client_command::ClientCommand,
+    file: Option<&std::path::Path>,
+) -> Result<ExitCode, String> {
+    let config = Config::load_here(file).map_err(|errors| errors.to_string())?;
+    command
+        .run(&config.data_dir, &mut io::stdout().lock())
+        .map(client::Outcome::exit_code)
+        .map_err(|error| whole(&error))
+}
+
+fn play(demo: demo::Demo) -> Result<ExitCode, String> {
+    let config = demo::settings()?;
+    telemetry::start(&config.log).map_err(|error| error.to_string())?;
+    runtime()?
+        .block_on(demo.run(config))
+        .map_err(|error| whole(&error))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))
+}
+
+/// An error with what caused it, from the outside in.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut inner = error.source();
+    while let Some(cause) = inner {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        inner = cause.source();
+    }
+    text
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "what went wrong is for the person at the terminal"
+)]
+fn complain(message: &str) {
+    eprintln!("desist: {message}");
+}

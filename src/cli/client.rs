@@ -1,0 +1,595 @@
+//! The API as the command line sees it: where it is, with which key, and what it answers.
+
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use data_encoding::HEXUPPER;
+use serde_json::Value;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body, SendBody};
+
+/// How long one call may take.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Largest answer that is read, in bytes.
+const LARGEST_ANSWER: u64 = 256 * 1024 * 1024;
+
+/// The detail of a problem whose cause the server keeps to itself.
+const SAYS_NOTHING: &str = "the server's log says more";
+
+/// The tenant of calls for all of them and for what belongs to none.
+const EVERY_TENANT: &str = "*";
+
+/// How every client subcommand finds the API.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct ClientArgs {
+    /// Base of the API, for instance `http://127.0.0.1:8080`; without it the running server is
+    /// looked up in the data folder
+    #[arg(long, global = true, env = "DESIST_URL", value_name = "URL")]
+    pub(super) url: Option<String>,
+    /// API key; without it the one in the data folder
+    #[arg(
+        long,
+        global = true,
+        env = "DESIST_API_KEY",
+        hide_env_values = true,
+        value_name = "KEY"
+    )]
+    pub(super) api_key: Option<String>,
+    /// Name of the tenant, with a key of the installation
+    #[arg(long, global = true, env = "DESIST_TENANT", value_name = "NAME")]
+    pub(super) tenant: Option<String>,
+    /// Certificates (PEM) that an https URL is trusted by
+    #[arg(long, global = true, env = "DESIST_CA_FILE", value_name = "FILE")]
+    pub(super) ca_file: Option<PathBuf>,
+    /// Print the API's answer as JSON
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+/// What kept a client subcommand from doing its work.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientError {
+    /// Nothing could be asked: nothing is known.
+    #[error("whether these may be mailed is unknown, do not send: {0}")]
+    NotAsked(Box<Self>),
+    /// Nothing says where the server is.
+    #[error(
+        "no server found: {path} cannot be read ({cause}); start `desist serve`, or give --url"
+    )]
+    NoListening {
+        /// Where its address was looked for.
+        path: PathBuf,
+        /// What kept it from being read.
+        cause: io::Error,
+    },
+    /// The file names no API.
+    #[error("{0} names no API listener; give --url")]
+    NoApiListener(PathBuf),
+    /// There is no key.
+    #[error("no API key: {path} cannot be read ({cause}); give --api-key")]
+    NoKey {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What kept it from being read.
+        cause: io::Error,
+    },
+    /// The certificates cannot be used.
+    #[error("--ca-file {path}: {cause}")]
+    CaFile {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Nobody says which certificate to trust.
+    #[error("an https URL needs --ca-file FILE with the certificates to trust")]
+    NoCaFile,
+    /// The server cannot be reached, or broke off.
+    #[error("no answer from {url}: {cause}; is the server running?")]
+    Unreachable {
+        /// Where it was called.
+        url: String,
+        /// What happened.
+        cause: ureq::Error,
+    },
+    /// The URL does not say how to call.
+    #[error("--url {0}: it has to begin with http:// or https://")]
+    NoScheme(String),
+    /// A hold without tenant is approved for one.
+    #[error("the hold belongs to no tenant; say with --tenant NAME for which one it is approved")]
+    NoTenant,
+    /// The server refuses.
+    #[error("{} ({code}, {status} from {url})", what_is_wrong(.title, .detail))]
+    Refused {
+        /// Where it was called.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The stable word.
+        code: String,
+        /// The sentence that belongs to it.
+        title: String,
+        /// What exactly is wrong.
+        detail: String,
+    },
+    /// What answers is no desist, or of another version.
+    #[error("{url} answers {status} with something that is no answer of desist's API")]
+    Stranger {
+        /// Where it was called.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The only item was refused.
+    #[error("{0}")]
+    Item(String),
+    /// Some items were refused; each was printed.
+    #[error("{refused} of {all} items {} refused", was(*.refused))]
+    Items {
+        /// How many.
+        refused: usize,
+        /// Of how many.
+        all: usize,
+    },
+    /// Some addresses are none; each was printed.
+    #[error("{unknown} of {all} addresses could not be checked: do not mail them")]
+    Unchecked {
+        /// How many.
+        unknown: usize,
+        /// Of how many.
+        all: usize,
+    },
+    /// The output cannot be written.
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// What a script learns from the exit code of a call that worked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is done, or the answer is yes: 0.
+    Yes,
+    /// The answer is no: 3.
+    No,
+}
+
+impl Outcome {
+    /// The exit code. 1 is a failure, 2 a mistake on the command line.
+    pub(super) fn exit_code(self) -> ExitCode {
+        match self {
+            Self::Yes => ExitCode::SUCCESS,
+            Self::No => ExitCode::from(3),
+        }
+    }
+}
+
+/// The title says what the detail says, in general; inside the server nothing more is told.
+fn what_is_wrong(title: &str, detail: &str) -> String {
+    if detail.is_empty() {
+        title.to_owned()
+    } else if detail == SAYS_NOTHING {
+        format!("{title}: {detail}")
+    } else {
+        detail.to_owned()
+    }
+}
+
+const fn was(count: usize) -> &'static str {
+    if count == 1 { "was" } else { "were" }
+}
+
+/// A caller of the API.
+#[derive(Debug)]
+pub(super) struct Client {
+    agent: Agent,
+    base: String,
+    key: String,
+    tenant: Option<String>,
+    /// Whether a call that names no tenant is for all of them, where the key may do that.
+    everywhere: bool,
+    /// Whether answers are printed as they are.
+    pub(super) json: bool,
+}
+
+impl ClientArgs {
+    /// Finds server and key; what is not given is taken from the data folder.
+    pub(super) fn connect(&self, data_dir: &Path) -> Result<Client, ClientError> {
+        let base = match &self.url {
+            Some(url) => with_scheme(url)?.trim_end_matches('/').to_owned(),
+            None => listening(&data_dir.join("listening"))?,
+        };
+        let key = match &self.api_key {
+            Some(key) => key.clone(),
+            None => key_file(&data_dir.join("admin.key"))?,
+        };
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .max_redirects(0)
+            .timeout_global(Some(PATIENCE));
+        if base.starts_with("https:") {
+            let path = self.ca_file.as_deref().ok_or(ClientError::NoCaFile)?;
+            config = config.tls_config(trust(path)?);
+        }
+        let agent = config.build().new_agent();
+        let tenant = self.tenant.clone();
+        Ok(Client {
+            agent,
+            base,
+            key: key.trim().to_owned(),
+            tenant,
+            everywhere: false,
+            json: self.json,
+        })
+    }
+}
+
+impl Client {
+    /// The same for all tenants and for what belongs to none, unless one was named.
+    pub(super) fn everywhere(self) -> Self {
+        Self {
+            everywhere: true,
+            ..self
+        }
+    }
+
+    /// `GET`, with path and query already encoded.
+    pub(super) fn get(&self, path: &str) -> Result<Value, ClientError> {
+        self.call(&http::Method::GET, path, None)
+    }
+
+    /// `POST` of JSON.
+    pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        self.call(&http::Method::POST, path, Some(body))
+    }
+
+    /// `DELETE`.
+    pub(super) fn delete(&self, path: &str) -> Result<Value, ClientError> {
+        self.call(&http::Method::DELETE, path, None)
+    }
+
+    fn call(
+        &self,
+        method: &http::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, ClientError> {
+        if self.everywhere && self.tenant.is_none() {
+            let done = self.call_for(Some(EVERY_TENANT), method, path, body);
+            // A tenant's own key is for that tenant alone.
+            if !matches!(&done, Err(ClientError::Refused { code, .. }) if code == "foreign-tenant")
+            {
+                return done;
+            }
+        }
+        self.call_for(self.tenant.as_deref(), method, path, body)
+    }
+
+    fn call_for(
+        &self,
+        tenant: Option<&str>,
+        method: &http::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, ClientError> {
+        let url = format!("{}{path}", self.base);
+        let unreachable = |cause| ClientError::Unreachable {
+            url: self.base.clone(),
+            cause,
+        };
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(&url)
+            .header("Authorization", format!("Bearer {}", self.key))
+            .header("Accept", "application/json");
+        if let Some(tenant) = tenant {
+            request = request.header("Desist-Tenant", tenant);
+        }
+        let sent = match body {
+            None => request.body(SendBody::none()),
+            Some(json) => request.header("Content-Type", "application/json").body(
+                SendBody::from_owned_reader(io::Cursor::new(json.to_string())),
+            ),
+        };
+        let request = sent.map_err(|error| unreachable(ureq::Error::Http(error)))?;
+        let response = self.agent.run(request).map_err(unreachable)?;
+        self.read(response)
+    }
+
+    fn read(&self, mut response: http::Response<Body>) -> Result<Value, ClientError> {
+        let status = response.status();
+        if status == http::StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
+        }
+        let text = response
+            .body_mut()
+            .with_config()
+            .limit(LARGEST_ANSWER)
+            .read_to_vec()
+            .map_err(|cause| ClientError::Unreachable {
+                url: self.base.clone(),
+                cause,
+            })?;
+        let stranger = || ClientError::Stranger {
+            url: self.base.clone(),
+            status: status.as_u16(),
+        };
+        let answer: Value = serde_json::from_slice(&text).map_err(|_no_json| stranger())?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let member = |name| answer.get(name).and_then(Value::as_str).map(str::to_owned);
+        if member("code").as_deref() == Some("no-tenant") {
+            return Err(ClientError::NoTenant);
+        }
+        Err(ClientError::Refused {
+            url: self.base.clone(),
+            status: status.as_u16(),
+            code: member("code").ok_or_else(stranger)?,
+            title: member("title").unwrap_or_default(),
+            detail: member("detail").unwrap_or_default(),
+        })
+    }
+
+    /// What answers with success, but not what was asked.
+    pub(super) fn stranger(&self) -> ClientError {
+        ClientError::Stranger {
+            url: self.base.clone(),
+            status: http::StatusCode::OK.as_u16(),
+        }
+    }
+
+    /// All items of a list, page by page, at most `most`.
+    pub(super) fn pages(&self, path: &str, most: usize) -> Result<Vec<Value>, ClientError> {
+        let join = if path.contains('?') { '&' } else { '?' };
+        let mut items = Vec::new();
+        let mut after = String::new();
+        loop {
+            let limit = most.saturating_sub(items.len()).min(1000);
+            if limit == 0 {
+                return Ok(items);
+            }
+            let page = self.get(&format!("{path}{join}limit={limit}{after}"))?;
+            if let Some(Value::Array(found)) = page.get("items") {
+                items.extend(found.iter().cloned());
+            }
+            match page.get("next").and_then(Value::as_str) {
+                Some(next) => after = format!("&after={}", encoded(next)),
+                None => return Ok(items),
+            }
+        }
+    }
+}
+
+/// No error if whoever reads has read enough, for instance `head`.
+pub(super) fn if_read(printed: Result<(), ClientError>) -> Result<(), ClientError> {
+    match printed {
+        Err(ClientError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
+}
+
+/// Prints JSON, readable.
+pub(super) fn print_json(out: &mut dyn Write, value: &Value) -> Result<(), ClientError> {
+    serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+/// Prints a list: a row of names, then one row an item. Nothing is printed for an empty list.
+pub(super) fn print_list<const N: usize>(
+    out: &mut dyn Write,
+    names: [&str; N],
+    items: &[Value],
+    row: impl Fn(&Value) -> [String; N],
+) -> Result<(), ClientError> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    let rows = items.iter().map(|item| row(item).to_vec());
+    let header = names.map(str::to_owned).to_vec();
+    let all: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
+    print_table(out, &all)
+}
+
+/// Prints rows in columns. Nothing that came from outside can steer the terminal.
+pub(super) fn print_table(out: &mut dyn Write, rows: &[Vec<String>]) -> Result<(), ClientError> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    // The last cell of a row ends it, however long it is.
+    let width = |column: usize| {
+        let rows = rows
+            .iter()
+            .filter(|row| row.len() > column.saturating_add(1));
+        rows.filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+    };
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| width(column).unwrap_or(0))
+        .collect();
+    for row in rows {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
+        let line: Vec<String> = cells.collect();
+        let line: String = line
+            .join("  ")
+            .chars()
+            .map(|c| if c.is_control() { '?' } else { c })
+            .collect();
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// A member as a cell: text as it is, nothing as a dash.
+pub(super) fn cell(item: &Value, pointer: &str) -> String {
+    match item.pointer(pointer) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) if text.is_empty() => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// The items of an answer.
+pub(super) fn items(answer: &Value) -> &[Value] {
+    answer
+        .get("items")
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+/// Percent-encodes a path segment or a query value (RFC 3986 §2.1, §2.3).
+pub(super) fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            encoded.push_str(&HEXUPPER.encode(&[byte]));
+        }
+    }
+    encoded
+}
+
+/// Reads the number of a stream on the command line.
+pub(super) fn stream_number(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_no_number| {
+        "a stream is named by its number, up to 65535; `desist stream list` shows them".to_owned()
+    })
+}
+
+fn with_scheme(url: &str) -> Result<&str, ClientError> {
+    if url.starts_with("http://") || url.starts_with("https://") {
+        Ok(url)
+    } else {
+        Err(ClientError::NoScheme(url.to_owned()))
+    }
+}
+
+/// The API's base from the file that the server writes: its first line `listening api HOST:PORT`.
+fn listening(path: &Path) -> Result<String, ClientError> {
+    let text = std::fs::read_to_string(path).map_err(|cause| ClientError::NoListening {
+        path: path.to_owned(),
+        cause,
+    })?;
+    base_of(&text).ok_or_else(|| ClientError::NoApiListener(path.to_owned()))
+}
+
+fn base_of(text: &str) -> Option<String> {
+    let place = text
+        .lines()
+        .find_map(|line| line.strip_prefix("listening api "))?;
+    let mut place: SocketAddr = place.parse().ok()?;
+    // A server that listens on every address is reached on this machine's own.
+    if place.ip().is_unspecified() {
+        place.set_ip(match place {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    Some(format!("http://{place}"))
+}
+
+fn key_file(path: &Path) -> Result<String, ClientError> {
+    std::fs::read_to_string(path).map_err(|cause| ClientError::NoKey {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+fn trust(path: &Path) -> Result<TlsConfig, ClientError> {
+    let wrong = |cause: String| ClientError::CaFile {
+        path: path.to_owned(),
+        cause,
+    };
+    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let mut certificates = Vec::new();
+    for item in parse_pem(&pem) {
+        if let PemItem::Certificate(certificate) = item.map_err(|error| wrong(error.to_string()))? {
+            certificates.push(certificate);
+        }
+    }
+    if certificates.is_empty() {
+        return Err(wrong("no certificate in it".to_owned()));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(certificates)))
+        .unversioned_rustls_crypto_provider(provider)
+        .build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_listening_file_has_one_form() {
+        for (text, base) in [
+            (
+                "listening smtp 127.0.0.1:25\nlistening api 127.0.0.1:8080\n",
+                Some("http://127.0.0.1:8080"),
+            ),
+            (
+                "listening api 0.0.0.0:8080\n",
+                Some("http://127.0.0.1:8080"),
+            ),
+            ("listening api [::]:8080\n", Some("http://[::1]:8080")),
+            (
+                "listening api 192.0.2.1:1\nlistening api 192.0.2.2:2\n",
+                Some("http://192.0.2.1:1"),
+            ),
+            ("listening smtp 127.0.0.1:25\n", None),
+            ("api 127.0.0.1:8080\n", None),
+            ("listening api http://127.0.0.1:8080\n", None),
+        ] {
+            assert_eq!(base_of(text).as_deref(), base, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_once() {
+        assert_eq!(
+            what_is_wrong(
+                "The tenant has no such stream",
+                "the tenant has no stream 9"
+            ),
+            "the tenant has no stream 9"
+        );
+        assert_eq!(
+            what_is_wrong("Something is wrong", SAYS_NOTHING),
+            "Something is wrong: the server's log says more"
+        );
+        assert_eq!(what_is_wrong("A title", ""), "A title");
+    }
+
+    #[test]
+    fn addresses_are_encoded_for_a_path() {
+        assert_eq!(encoded("a+b/ü@example.com"), "a%2Bb%2F%C3%BC%40example.com");
+    }
+
+    #[test]
+    fn a_table_cannot_steer_the_terminal() {
+        let mut out = Vec::new();
+        let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect();
+        let rows: [Vec<String>; 3] = [
+            row(&["a\u{1b}[2J", "b"]),
+            row(&["ab", "c"]),
+            row(&["longer cell"]),
+        ];
+        print_table(&mut out, &rows).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "a?[2J  b\nab     c\nlonger cell\n"
+        );
+    }
+}

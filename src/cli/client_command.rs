@@ -1,0 +1,58 @@
+//! The subcommands that are clients of the API.
+
+use std::io::Write;
+use std::path::Path;
+
+use clap::Subcommand;
+
+use super::check::CheckArgs;
+use super::client::{ClientError, Outcome, if_read};
+use super::held::HeldArgs;
+use super::key::KeyArgs;
+use super::lift::LiftArgs;
+use super::list::ListArgs;
+use super::signing_key::SigningKeyArgs;
+use super::stream::StreamArgs;
+use super::suppress::SuppressArgs;
+use super::token::TokenArgs;
+
+/// What can be asked of a running server.
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum ClientCommand {
+    /// Asks whether addresses may be mailed.
+    Check(CheckArgs),
+    /// Suppresses addresses: nothing is to be sent to them.
+    Suppress(SuppressArgs),
+    /// Lifts suppressions: they end and stay in the history.
+    Lift(LiftArgs),
+    /// Lists standing suppressions.
+    List(ListArgs),
+    /// Reviews what waits for an operator.
+    Held(HeldArgs),
+    /// Manages streams: kinds of mail.
+    Stream(StreamArgs),
+    /// Manages API keys.
+    Key(KeyArgs),
+    /// Lists and exports the keys that tokens are signed with.
+    SigningKey(SigningKeyArgs),
+    /// Mints and explains tokens.
+    Token(TokenArgs),
+}
+
+impl ClientCommand {
+    /// Runs it; what is not given is taken from the data folder.
+    pub(super) fn run(&self, data_dir: &Path, out: &mut dyn Write) -> Result<Outcome, ClientError> {
+        let done = match self {
+            Self::Check(args) => return args.run(data_dir, out),
+            Self::Token(args) => return args.run(data_dir, out),
+            Self::Suppress(args) => args.run(data_dir, out),
+            Self::Lift(args) => args.run(data_dir, out),
+            Self::List(args) => args.run(data_dir, out),
+            Self::Held(args) => args.run(data_dir, out),
+            Self::Stream(args) => args.run(data_dir, out),
+            Self::Key(args) => args.run(data_dir, out),
+            Self::SigningKey(args) => args.run(data_dir, out),
+        };
+        if_read(done).map(|()| Outcome::Yes)
+    }
+}

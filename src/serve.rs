@@ -1,0 +1,298 @@
+//! Layer 6: builds everything and runs it: the one place where the parts meet.
+//!
+//! Start: the journal; then the keys, from the store or, while the database is away, from the
+//! journal's mirror; then the doors; then what is behind them. Stop: the doors first, then what is
+//! behind.
+
+mod announce;
+mod descriptors;
+mod doors;
+mod interior;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::app::App;
+use crate::app::reception::{Parts, Reception};
+use crate::config::Config;
+use crate::index::Index;
+use crate::journal::{Journal, JournalError};
+use crate::metrics::Metrics;
+use crate::model::clock::Clock;
+use crate::net::certificate::CertificateError;
+use crate::net::stop::Stop;
+use crate::smtp::recipients::Served;
+use crate::store::StoreError;
+use crate::token::keyring::Keyring;
+pub use announce::Announcer;
+use doors::Bound;
+use interior::{Interior, Opened};
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    listening: Listening,
+    reception: Reception,
+    journal: Journal,
+    app: Arc<OnceLock<App>>,
+    ready: watch::Receiver<bool>,
+    data_dir: PathBuf,
+    doors: Stop,
+    behind: Stop,
+}
+
+/// The real addresses of the listeners: port 0 has become a port.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listening {
+    /// The MX.
+    pub smtp: Vec<SocketAddr>,
+    /// The one-click door.
+    pub public: Vec<SocketAddr>,
+    /// The private API.
+    pub api: Vec<SocketAddr>,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A folder or file cannot be used.
+    #[error("cannot {what} {path}: {source}")]
+    File {
+        /// What was to be done.
+        what: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} for {listener}: {source}")]
+    Listen {
+        /// `smtp`, `public` or `api`.
+        listener: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A certificate cannot be used.
+    #[error("certificate of the {listener} listener, {files}")]
+    Certificate {
+        /// `smtp` or `public`.
+        listener: &'static str,
+        /// The files that it was to come from.
+        files: String,
+        /// Why not.
+        source: Box<CertificateError>,
+    },
+    /// The operating system gives no random bytes.
+    #[error("no randomness: {0}")]
+    Randomness(getrandom::Error),
+}
+
+/// The file in the data folder that holds the addresses listened on.
+pub const LISTENING_FILE: &str = "listening";
+/// The file in the data folder that holds this node's admin key.
+pub const ADMIN_KEY_FILE: &str = "admin.key";
+
+/// How long sessions may finish after a stop was asked for.
+const GRACE: Duration = Duration::from_secs(20);
+/// How long the pipeline may finish its batch after the doors have closed.
+const GRACE_BEHIND: Duration = Duration::from_secs(5);
+
+impl Server {
+    /// Starts. When it returns, the doors are open; the API follows when the index is filled, see
+    /// [`Server::ready`].
+    pub async fn start(config: Config, announcer: Announcer) -> Result<Self, ServeError> {
+        let (clock, metrics) = (Clock::system(), Metrics::default());
+        make_folder(&config.data_dir)?;
+        let journal = Journal::open_with(
+            &config.data_file("journal.sqlite"),
+            config.journal_config(),
+            clock.clone(),
+            metrics.clone(),
+        )
+        .await?;
+        let config = Arc::new(config);
+        let interior = Interior {
+            config: Arc::clone(&config),
+            journal: journal.clone(),
+            index: Arc::new(Index::default()),
+            clock,
+            metrics,
+        };
+        let opened = interior.open().await?;
+        let reception = interior.reception(&opened);
+        let bound = Bound::bind(&config).await?;
+        let listening = bound.listening()?;
+        announce::write_file(&config.data_file(LISTENING_FILE), &listening)?;
+        let (doors, behind) = (Stop::new(), Stop::new());
+        let api = bound.open(&interior, &reception, &doors)?;
+        announcer.doors(&listening);
+
+        let app = Arc::new(OnceLock::new());
+        let (ready_in, ready) = watch::channel(false);
+        let server = Self {
+            listening: listening.clone(),
+            reception: reception.clone(),
+            journal,
+            app: Arc::clone(&app),
+            ready,
+            data_dir: config.data_dir.clone(),
+            doors: doors.clone(),
+            behind: behind.clone(),
+        };
+        let task = interior.run(interior::Running {
+            store: opened.store,
+            reception,
+            listening,
+            api,
+            app,
+            ready: ready_in,
+            announcer,
+            doors,
+            behind: behind.clone(),
+        });
+        behind.spawn(task);
+        Ok(server)
+    }
+
+    /// Where it listens.
+    pub const fn listening(&self) -> &Listening {
+        &self.listening
+    }
+
+    /// What the doors accept by.
+    pub const fn reception(&self) -> &Reception {
+        &self.reception
+    }
+
+    /// What the API works with, once the store is there.
+    pub fn app(&self) -> Option<&App> {
+        self.app.get()
+    }
+
+    /// The folder of the journal, self-made certificates and keys.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Waits until the index is filled and the API answers; `false` if the server ends before.
+    pub async fn ready(&self) -> bool {
+        let mut ready = self.ready.clone();
+        let result = ready.wait_for(|ready| *ready).await;
+        result.is_ok()
+    }
+
+    /// Waits until all that was accepted before is stored and in the index.
+    pub async fn settled(&self) {
+        let Some(app) = self.app() else { return };
+        let mut look = tokio::time::interval(Duration::from_millis(5));
+        loop {
+            look.tick().await;
+            if self.journal.status().unshipped > 0 {
+                continue;
+            }
+            if let Ok(head) = app.store.head().await
+                && app.follower.reach(head.seq, Duration::from_secs(1)).await
+            {
+                return;
+            }
+        }
+    }
+
+    /// Stops: no new sessions, those at hand finish, what is accepted is kept.
+    pub async fn stop(self) {
+        self.doors.finish(GRACE).await;
+        self.behind.finish(GRACE_BEHIND).await;
+        self.journal.close().await;
+        if let Some(app) = self.app.get() {
+            app.store.close().await;
+        }
+    }
+}
+
+impl Interior {
+    fn reception(&self, opened: &Opened) -> Reception {
+        let directory = opened.directory.clone();
+        Reception::new(Parts {
+            journal: self.journal.clone(),
+            index: Arc::clone(&self.index),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            served: Served {
+                domains: self.config.domains(),
+                keyring: Keyring::new(&directory),
+                directory: Arc::new(directory),
+                current: opened.store.is_some(),
+            },
+            token_receipts_per_hour: self
+                .config
+                .limits
+                .token_receipts_per_hour
+                .limit()
+                .unwrap_or(0),
+        })
+    }
+}
+
+/// Makes the data folder, for this user only.
+fn make_folder(path: &Path) -> Result<(), ServeError> {
+    let failed = |source| ServeError::File {
+        what: "make the folder",
+        path: path.to_owned(),
+        source,
+    };
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(failed)
+}
+
+/// Serves until a signal asks to stop; a second one does not wait.
+pub async fn run(config: Config) -> Result<(), ServeError> {
+    let server = tokio::select! {
+        started = Server::start(config, Announcer::standard_output()) => started?,
+        () = interrupted() => return Ok(()),
+    };
+    interrupted().await;
+    tracing::info!("stopping: sessions at hand may finish");
+    let (doors, behind) = (server.doors.clone(), server.behind.clone());
+    let stopping = server.stop();
+    tokio::pin!(stopping);
+    tokio::select! {
+        () = &mut stopping => return Ok(()),
+        () = interrupted() => {}
+    }
+    tracing::warn!("a second signal: sessions at hand are cut; what was acknowledged is on disk");
+    doors.hard().cancel();
+    behind.hard().cancel();
+    stopping.await;
+    Ok(())
+}
+
+/// Waits for SIGINT or SIGTERM.
+pub async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // Without a handler the signal ends the process, which is what was asked for.
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,276 @@
+//! Binds the listeners and opens the doors.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use tokio::net::TcpListener;
+
+use super::descriptors::Places;
+use super::interior::Interior;
+use super::{Listening, ServeError};
+use crate::app::reception::Reception;
+use crate::config::{Config, TlsMode};
+use crate::http::connection;
+use crate::http::public::{self, ClickLimits, Public};
+use crate::mail_server;
+use crate::net::accept::{AcceptLimits, Sessions};
+use crate::net::certificate::SELF_MADE_FILE;
+use crate::net::handshakes::{HandshakeLimits, Handshakes};
+use crate::net::stop::Stop;
+use crate::net::tls::{Alpn, Tls};
+
+/// Listeners that are bound and do not accept yet.
+pub(super) struct Bound {
+    smtp: Vec<TcpListener>,
+    public: Vec<TcpListener>,
+    api: Vec<TcpListener>,
+    places: Places,
+}
+
+/// The API's listeners, which are opened later than the doors.
+pub(super) struct ApiDoor {
+    listeners: Vec<TcpListener>,
+    sessions: usize,
+}
+
+/// How often certificate files are looked at.
+const CERTIFICATE_LOOK: std::time::Duration = std::time::Duration::from_secs(5);
+/// HTTPS connections at a time.
+const PUBLIC_SESSIONS: usize = 10_000;
+/// The part of them that one network may hold: an eighth,
+const PUBLIC_PART: usize = 8;
+/// but as many as this in any case, because mailbox providers come from few addresses.
+const PUBLIC_FROM_ONE: usize = 1_000;
+/// API connections at a time.
+const API_SESSIONS: usize = 4_096;
+
+impl Bound {
+    pub(super) async fn bind(config: &Config) -> Result<Self, ServeError> {
+        Ok(Self {
+            smtp: bind("smtp", &config.smtp.listen).await?,
+            public: bind("public", &config.public.listen).await?,
+            api: bind("api", &config.api.listen).await?,
+            places: Places {
+                smtp: config.limits.sessions,
+                smtp_per_ip: config.limits.sessions_per_ip,
+                public: PUBLIC_SESSIONS,
+                api: API_SESSIONS,
+            }
+            .made_room_for(),
+        })
+    }
+
+    pub(super) fn listening(&self) -> Result<Listening, ServeError> {
+        Ok(Listening {
+            smtp: addresses("smtp", &self.smtp)?,
+            public: addresses("public", &self.public)?,
+            api: addresses("api", &self.api)?,
+        })
+    }
+
+    /// Opens both doors; gives the API's listeners for later.
+    pub(super) fn open(
+        self,
+        interior: &Interior,
+        reception: &Reception,
+        stop: &Stop,
+    ) -> Result<ApiDoor, ServeError> {
+        let Places {
+            smtp,
+            smtp_per_ip,
+            public,
+            api,
+        } = self.places;
+        let limits = AcceptLimits {
+            sessions: smtp,
+            sessions_per_ip: smtp_per_ip,
+        };
+        open_smtp((self.smtp, limits), interior, reception, stop)?;
+        let limits = AcceptLimits {
+            sessions: public,
+            sessions_per_ip: from_one_network(public),
+        };
+        open_public((self.public, limits), interior, reception, stop)?;
+        Ok(ApiDoor {
+            listeners: self.api,
+            sessions: api,
+        })
+    }
+}
+
+fn from_one_network(sessions: usize) -> usize {
+    (sessions / PUBLIC_PART).max(PUBLIC_FROM_ONE).min(sessions)
+}
+
+fn open_smtp(
+    (listeners, limits): (Vec<TcpListener>, AcceptLimits),
+    interior: &Interior,
+    reception: &Reception,
+    stop: &Stop,
+) -> Result<(), ServeError> {
+    let config = &interior.config;
+    let tls = smtp_tls(config)?;
+    watch(&tls, "smtp", interior, stop);
+    let context = interior.mail_context(reception, tls, handshakes(config), stop);
+    let sessions = Sessions::from(limits);
+    for listener in listeners {
+        stop.spawn(mail_server::serve(
+            listener,
+            context.clone(),
+            sessions.clone(),
+        ));
+    }
+    Ok(())
+}
+
+fn open_public(
+    (listeners, accept): (Vec<TcpListener>, AcceptLimits),
+    interior: &Interior,
+    reception: &Reception,
+    stop: &Stop,
+) -> Result<(), ServeError> {
+    let config = &interior.config;
+    let tls = public_tls(config)?;
+    if let Some(tls) = &tls {
+        watch(tls, "public", interior, stop);
+    }
+    let limits = ClickLimits {
+        body: config.limits.one_click_body.as_usize(),
+        in_flight: config.limits.one_click_memory.as_usize(),
+        ..ClickLimits::default()
+    };
+    let door = Public::new(reception.clone(), limits)
+        .counting(interior.metrics.clone(), interior.clock.clone());
+    let server = connection::Server {
+        router: public::router(door),
+        limits: connection::Limits::PUBLIC,
+        tls: tls.map(|tls| (tls, handshakes(config))),
+        stop: stop.clone(),
+    };
+    let sessions = Sessions::from(accept);
+    for listener in listeners {
+        stop.spawn(server.clone().listen(listener, sessions.clone()));
+    }
+    Ok(())
+}
+
+/// Each door has its own: a flood of half-open handshakes at one evicts nobody at the other.
+fn handshakes(config: &Config) -> Handshakes {
+    Handshakes::new(HandshakeLimits {
+        concurrent: config.limits.handshakes,
+        time: config.limits.handshake,
+    })
+}
+
+fn watch(tls: &Tls, listener: &'static str, interior: &Interior, stop: &Stop) {
+    let metrics = interior.metrics.clone();
+    tls.watch_and(stop, CERTIFICATE_LOOK, move |not_after| {
+        if let Some(not_after) = not_after {
+            metrics.set_certificate_expiry(listener, not_after.as_seconds());
+        }
+    });
+}
+
+/// Serves the API on its listeners.
+pub(super) fn open_api(door: ApiDoor, router: axum::Router, stop: &Stop) {
+    let server = connection::Server {
+        router,
+        limits: connection::Limits::PRIVATE,
+        tls: None,
+        stop: stop.clone(),
+    };
+    // The operator's own systems may all come from one address.
+    let sessions = Sessions::from(AcceptLimits {
+        sessions: door.sessions,
+        sessions_per_ip: door.sessions,
+    });
+    for listener in door.listeners {
+        stop.spawn(server.clone().listen(listener, sessions.clone()));
+    }
+}
+
+async fn bind(
+    listener: &'static str,
+    addresses: &[SocketAddr],
+) -> Result<Vec<TcpListener>, ServeError> {
+    let mut bound = Vec::with_capacity(addresses.len());
+    for &address in addresses {
+        let socket = TcpListener::bind(address).await;
+        let failed = |source| ServeError::Listen {
+            listener,
+            address,
+            source,
+        };
+        bound.push(socket.map_err(failed)?);
+    }
+    Ok(bound)
+}
+
+fn addresses(listener: &'static str, bound: &[TcpListener]) -> Result<Vec<SocketAddr>, ServeError> {
+    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+    let failed = |source| ServeError::Listen {
+        listener,
+        address: unknown,
+        source,
+    };
+    bound
+        .iter()
+        .map(|socket| socket.local_addr().map_err(failed))
+        .collect()
+}
+
+fn smtp_tls(config: &Config) -> Result<Tls, ServeError> {
+    match (&config.smtp.tls_cert, &config.smtp.tls_key) {
+        (Some(chain), Some(key)) => from_files("smtp", chain, key, Alpn::Nothing),
+        _ => self_made("smtp", config, Alpn::Nothing),
+    }
+}
+
+fn public_tls(config: &Config) -> Result<Option<Tls>, ServeError> {
+    let public = &config.public;
+    match (public.tls, &public.tls_cert, &public.tls_key) {
+        (TlsMode::Off, _, _) => Ok(None),
+        (TlsMode::Files, Some(chain), Some(key)) => {
+            from_files("public", chain, key, Alpn::Http).map(Some)
+        }
+        (TlsMode::Files | TlsMode::SelfMade, _, _) => {
+            self_made("public", config, Alpn::Http).map(Some)
+        }
+    }
+}
+
+fn from_files(
+    listener: &'static str,
+    chain: &Path,
+    key: &Path,
+    alpn: Alpn,
+) -> Result<Tls, ServeError> {
+    Tls::from_files(chain, key, alpn).map_err(|source| ServeError::Certificate {
+        listener,
+        files: format!("{} with {}", chain.display(), key.display()),
+        source: Box::new(source),
+    })
+}
+
+fn self_made(listener: &'static str, config: &Config, alpn: Alpn) -> Result<Tls, ServeError> {
+    let mut names = config.domains();
+    names.push(config.hostname().to_owned());
+    Tls::self_made(&config.data_dir, &names, alpn).map_err(|source| ServeError::Certificate {
+        listener,
+        files: config.data_file(SELF_MADE_FILE).display().to_string(),
+        source: Box::new(source),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_network_never_holds_the_whole_public_door() {
+        assert_eq!(from_one_network(PUBLIC_SESSIONS), 1_250);
+        // A provider's few proxies, where descriptors are few.
+        assert_eq!(from_one_network(4_000), 1_000);
+        assert_eq!(from_one_network(500), 500);
+    }
+}
