@@ -1,0 +1,8 @@
+//! The private API: its description, and its calls through the router.
+
+mod access;
+mod calls;
+mod command_line;
+mod description;
+mod evidence;
+mod node;

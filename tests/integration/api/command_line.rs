@@ -1,0 +1,366 @@
+//! The command line's clients, as processes against a node that listens.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use desist::model::tenant::TenantId;
+use desist::store::KeyScope;
+use serde_json::Value;
+
+use super::evidence::held_complaint;
+use super::node::Node;
+
+/// A node that listens, and a data folder that names it.
+struct Listening {
+    node: Node,
+    address: SocketAddr,
+    data: tempfile::TempDir,
+}
+
+impl Listening {
+    async fn start() -> Self {
+        let node = Node::start().await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = node.router();
+        node.stop
+            .spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let data = tempfile::tempdir().unwrap();
+        std::fs::write(
+            data.path().join("listening"),
+            format!("listening api {address}\n"),
+        )
+        .unwrap();
+        std::fs::write(data.path().join("admin.key"), format!("{}\n", node.admin)).unwrap();
+        Self {
+            node,
+            address,
+            data,
+        }
+    }
+
+    /// What the command prints, and whether it succeeded.
+    async fn run(&self, arguments: &[&str]) -> (bool, String, String) {
+        let output = run(self.data.path(), arguments).await;
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.success(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    }
+
+    /// What a command prints that must succeed.
+    async fn prints(&self, arguments: &[&str]) -> String {
+        let (success, out, err) = self.run(arguments).await;
+        assert!(success, "{arguments:?}: {out}{err}");
+        out
+    }
+}
+
+async fn run(data: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_desist"));
+    command
+        .args(arguments)
+        .env("DESIST_DATA_DIR", data)
+        .current_dir(data);
+    for name in [
+        "DESIST_URL",
+        "DESIST_API_KEY",
+        "DESIST_TENANT",
+        "DESIST_CA_FILE",
+    ] {
+        command.env_remove(name);
+    }
+    tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_are_suppressed_checked_listed_and_lifted() {
+    let here = Listening::start().await;
+    let (failed, out, err) = here
+        .run(&[
+            "suppress",
+            "a@example.com",
+            "nobody",
+            "--scope",
+            "marketing",
+        ])
+        .await;
+    assert!(
+        !failed && out.contains("a@example.com  created") && out.contains("no address"),
+        "{out}"
+    );
+    assert!(err.contains("1 of 2 items was refused"), "{err}");
+    let line = "check a@example.com free@example.com bad --stream 1";
+    let (_, out, _) = here.run(&line.split(' ').collect::<Vec<_>>()).await;
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(
+        lines[0].starts_with("a@example.com     suppressed  marketing  manual"),
+        "{out}"
+    );
+    assert_eq!(lines[1], "free@example.com  allowed");
+    assert!(lines[2].starts_with("bad               error"), "{out}");
+    let json: Value =
+        serde_json::from_str(&here.run(&["check", "a@example.com", "--json"]).await.1).unwrap();
+    assert_eq!(json["suppressed"][0]["scope"], "marketing");
+    let out = here.prints(&["list", "--reason", "manual"]).await;
+    assert!(
+        out.contains("a@example.com") && out.lines().count() == 2,
+        "{out}"
+    );
+    let names: Vec<&str> = out.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(names, ["RECIPIENT", "ADDRESS", "SCOPE", "REASON", "SINCE"]);
+    let out = here
+        .prints(&["lift", "a@example.com", "--note", "asked again"])
+        .await;
+    assert_eq!(out, "a@example.com  lifted marketing (manual)\n");
+    assert_eq!(here.prints(&["list"]).await, "");
+    assert_eq!(here.prints(&["held", "list"]).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens() {
+    let here = Listening::start().await;
+    let token = here
+        .prints(&["token", "mint", "a@example.com", "--stream", "1"])
+        .await;
+    let token = token.strip_suffix('\n').unwrap();
+    assert!(
+        token.len() == 52 && token.bytes().all(|b| b.is_ascii_alphanumeric()),
+        "{token}"
+    );
+    let out = here
+        .prints(&["token", "inspect", token, "--address", "a@example.com"])
+        .await;
+    assert!(out.contains("stream name       newsletter"), "{out}");
+    assert!(out.contains("for that address  true"), "{out}");
+    let (valid, out, _) = here.run(&["token", "inspect", "nonsense"]).await;
+    assert!(
+        !valid && out.starts_with("not valid  this is no token"),
+        "{out}"
+    );
+    for pasted in [
+        format!("u-{token}"),
+        format!("u-{}@fb.example.com", token.to_uppercase()),
+        format!("https://u.example.com/u/{token}"),
+    ] {
+        let out = here.prints(&["token", "inspect", &pasted]).await;
+        assert!(out.contains("newsletter"), "{out}");
+    }
+    let out = here
+        .prints(&["token", "headers", "a@example.com", "--stream", "1"])
+        .await;
+    assert!(
+        out.starts_with("MAIL FROM: <b-") && out.contains(&format!("X-Desist: {token}")),
+        "{out}"
+    );
+    let (success, out, err) = here
+        .run(&["token", "mint", "nobody", "--stream", "1"])
+        .await;
+    assert!(
+        !success && out.is_empty() && err.contains("no address"),
+        "{out}{err}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_and_keys() {
+    let here = Listening::start().await;
+    let line = "stream create --number 5 --name offers --class marketing";
+    let out = here.prints(&line.split(' ').collect::<Vec<_>>()).await;
+    assert_eq!(out, "created  5  offers  marketing  false\n");
+    let line = "stream create --number 5 --name notices --class transactional --unsubscribe";
+    here.prints(&line.split(' ').collect::<Vec<_>>()).await;
+    let line = "stream create --number 5 --name digest";
+    let out = here.prints(&line.split(' ').collect::<Vec<_>>()).await;
+    assert_eq!(out, "updated  5  digest  transactional  true\n");
+    let line = "stream create --number 5 --name digest --unsubscribe=false";
+    let out = here.prints(&line.split(' ').collect::<Vec<_>>()).await;
+    assert_eq!(out, "updated  5  digest  transactional  false\n");
+    let out = here.prints(&["stream", "list"]).await;
+    assert!(
+        out.starts_with("NUMBER  NAME") && out.contains("5       digest"),
+        "{out}"
+    );
+    let line = "key create --name campaigns --scope check,read";
+    let key = here.prints(&line.split(' ').collect::<Vec<_>>()).await;
+    let key = key.trim();
+    let out = here
+        .prints(&["check", "x@example.com", "--api-key", key])
+        .await;
+    assert_eq!(out, "x@example.com  allowed\n");
+    let out = here.prints(&["key", "list"]).await;
+    assert!(
+        out.starts_with("PREFIX") && out.contains("check,read"),
+        "{out}"
+    );
+    let out = here.prints(&["signing-key", "list"]).await;
+    assert!(out.starts_with("SERIAL  STATE"), "{out}");
+    let (success, _, err) = here.run(&["key", "list", "--api-key", key]).await;
+    assert!(!success && err.contains("insufficient-scope"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_are_told_clearly() {
+    let here = Listening::start().await;
+    let (_, _, err) = here.run(&["check", "a@example.com", "--stream", "9"]).await;
+    assert!(
+        err.contains("unknown, do not send: the tenant has no stream 9 (unknown-stream, 422"),
+        "{err}"
+    );
+    let (_, _, err) = here
+        .run(&["check", "a@example.com", "--api-key", "wrong"])
+        .await;
+    assert!(err.contains("the API key is not valid"), "{err}");
+    let other = here.node.key(Some(2), &[KeyScope::Check]).await;
+    let (_, _, err) = here
+        .run(&[
+            "check",
+            "a@example.com",
+            "--api-key",
+            &other,
+            "--tenant",
+            "default",
+        ])
+        .await;
+    assert!(err.contains("belongs to another tenant"), "{err}");
+    let closed = format!("http://{}/", here.address);
+    let (success, _, err) = here
+        .run(&["check", "a@example.com", "--url", &closed])
+        .await;
+    assert!(success, "a slash at the end does no harm: {err}");
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nowhere = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    let (_, _, err) = here
+        .run(&["check", "a@example.com", "--url", &nowhere])
+        .await;
+    assert!(err.contains("is the server running?"), "{err}");
+    let empty = tempfile::tempdir().unwrap();
+    let output = run(empty.path(), &["check", "a@example.com"]).await;
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && err.contains("desist serve"),
+        "{err}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_learn_the_answer_from_the_exit_code() {
+    let here = Listening::start().await;
+    here.prints(&["suppress", "gone@example.com"]).await;
+    let mint = ["token", "mint", "a@example.com", "--stream", "1"];
+    let token = here.prints(&mint).await;
+    let token = token.trim();
+    let wrong_key = ["check", "a@example.com", "--api-key", "wrong"];
+    for (code, arguments) in [
+        (0, &["check", "a@example.com", "b@example.com"][..]),
+        (3, &["check", "a@example.com", "gone@example.com"]),
+        (3, &["check", "gone@example.com", "--json"]),
+        (1, &["check", "a@example.com", "nobody"]),
+        (1, &["check", "gone@example.com", "nobody", "--json"]),
+        (1, &wrong_key),
+        (2, &["check"]),
+        (0, &["token", "inspect", token]),
+        (
+            0,
+            &["token", "inspect", token, "--address", "a@example.com"],
+        ),
+        (
+            3,
+            &["token", "inspect", token, "--address", "b@example.com"],
+        ),
+        (3, &["token", "inspect", "nonsense", "--json"]),
+    ] {
+        let output = run(here.data.path(), arguments).await;
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_words_are_refused_by_the_name_of_their_option() {
+    let empty = tempfile::tempdir().unwrap();
+    for (line, option, why) in [
+        (
+            "list --scope everything",
+            "--scope",
+            "known are all, marketing",
+        ),
+        ("list --reason whim", "--reason", "known are complaint"),
+        (
+            "suppress a@example.com --scope x",
+            "--scope",
+            "unknown scope",
+        ),
+        (
+            "lift a@example.com --note x --reason y",
+            "--reason",
+            "unknown reason",
+        ),
+        ("held approve x --scope y", "--scope", "unknown scope"),
+        (
+            "stream create --number 5 --name x --class y",
+            "--class",
+            "marketing, transactional",
+        ),
+        (
+            "key create --name x --scope check,y",
+            "--scope",
+            "check, read, write, admin",
+        ),
+        (
+            "token mint a@example.com --stream newsletter",
+            "--stream",
+            "by its number",
+        ),
+        (
+            "check a@example.com --stream newsletter",
+            "--stream",
+            "by its number",
+        ),
+    ] {
+        let output = run(empty.path(), &line.split(' ').collect::<Vec<_>>()).await;
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{line}: {err}");
+        assert!(err.contains(option) && err.contains(why), "{line}: {err}");
+    }
+    let line = "check a@example.com --url localhost:8080 --api-key x";
+    let output = run(empty.path(), &line.split(' ').collect::<Vec<_>>()).await;
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        err.contains("has to begin with http:// or https://"),
+        "{err}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holds_of_every_tenant_and_of_none_are_reviewed() {
+    let here = Listening::start().await;
+    let of_none = held_complaint(&here.node, 1, None).await;
+    let of_other = held_complaint(&here.node, 2, TenantId::new(2)).await;
+    let ids = [of_none, of_other].map(|receipt| format!("{receipt}.0"));
+    let out = here.prints(&["held", "list"]).await;
+    assert!(out.starts_with("ID ") && out.lines().count() == 3, "{out}");
+    assert!(ids.iter().all(|id| out.contains(id)), "{out}");
+    let reporter = out.lines().next().unwrap().ends_with("REPORTER");
+    assert!(reporter, "{out}");
+    let own = here.node.key(Some(2), &[KeyScope::Admin]).await;
+    let out = here.prints(&["held", "list", "--api-key", &own]).await;
+    assert!(!out.contains(&ids[0]) && out.contains(&ids[1]), "{out}");
+    assert_eq!(
+        here.prints(&["held", "list", "--tenant", "default"]).await,
+        ""
+    );
+    let approve = ["held", "approve", &ids[0], "--address", "a@example.com"];
+    let (success, _, err) = here.run(&approve).await;
+    assert!(!success && err.contains("--tenant NAME"), "{err}");
+    let out = here.prints(&["held", "dismiss", &ids[1]]).await;
+    assert!(out.contains("dismissed"), "{out}");
+    let named = [&approve[..], &["--tenant", "default"]].concat();
+    assert!(here.prints(&named).await.contains("approved"));
+    assert_eq!(here.prints(&["held", "list"]).await, "");
+}

@@ -1,0 +1,366 @@
+//! Nothing acknowledged is lost, nothing happens twice: the real process, killed at random points
+//! under load from both doors, and watched from below while it acknowledges.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::harness::{Engine, Place, Running, Smtp, complaint, dotted};
+
+/// Rounds of killing; `DESIST_KILL_ROUNDS` for more.
+fn rounds() -> usize {
+    std::env::vars()
+        .find(|(name, _)| name == "DESIST_KILL_ROUNDS")
+        .map_or(5, |(_, value)| {
+            value.parse().expect("DESIST_KILL_ROUNDS is a number")
+        })
+}
+
+/// What the clients of one round know.
+#[derive(Default)]
+struct Seen {
+    acknowledged: Mutex<BTreeSet<String>>,
+    count: AtomicUsize,
+    over: AtomicBool,
+}
+
+impl Seen {
+    fn acknowledge(&self, address: &str) {
+        self.acknowledged.lock().unwrap().insert(address.to_owned());
+        self.count.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// One SMTP session that complains until the server is gone.
+fn complain(server: std::net::SocketAddr, work: &[(String, String)], seen: &Seen) {
+    let mut smtp = Smtp::connect(server);
+    if smtp.try_reply().is_none() || !smtp.try_send(b"EHLO load.example\r\n") {
+        return;
+    }
+    if smtp.try_reply().is_none() {
+        return;
+    }
+    for (address, token) in work {
+        if seen.over.load(Ordering::SeqCst) {
+            return;
+        }
+        let head = b"MAIL FROM:<>\r\nRCPT TO:<fbl@fb.example.com>\r\nDATA\r\n";
+        if !smtp.try_send(head) {
+            return;
+        }
+        for _ in 0..3 {
+            if smtp.try_reply().is_none() {
+                return;
+            }
+        }
+        if !smtp.try_send(dotted(&complaint(token)).as_bytes()) {
+            return;
+        }
+        match smtp.try_reply() {
+            Some(reply) if reply.starts_with("250 ") => seen.acknowledge(address),
+            Some(reply) => panic!("refused under load: {reply}"),
+            None => return,
+        }
+    }
+}
+
+/// One HTTPS client that clicks until the server is gone.
+fn click(server: std::net::SocketAddr, work: &[(String, String)], seen: &Seen) {
+    let agent = crate::harness::public_agent();
+    for (address, token) in work {
+        if seen.over.load(Ordering::SeqCst) {
+            return;
+        }
+        let url = format!("https://127.0.0.1:{}/u/{token}", server.port());
+        match agent.post(&url).send("List-Unsubscribe=One-Click") {
+            Ok(response) if response.status().as_u16() == 200 => seen.acknowledge(address),
+            Ok(response) => panic!("refused under load: {}", response.status()),
+            Err(_) => return,
+        }
+    }
+}
+
+const CLIENTS: usize = 8;
+const WORK: usize = 400;
+
+/// One round: load from all clients, the process killed after a random number of answers.
+fn round(running: Running, number: usize, acknowledged: &mut BTreeSet<String>) -> Place {
+    let mut random = [0; 2];
+    getrandom::fill(&mut random).unwrap();
+    let enough = 20 + usize::from(u16::from_le_bytes(random)) % 600;
+    let addresses: Vec<Vec<String>> = (0..CLIENTS)
+        .map(|client| {
+            (0..WORK)
+                .map(|i| format!("r{number}c{client}n{i}@example.net"))
+                .collect()
+        })
+        .collect();
+    let work: Vec<Vec<(String, String)>> = addresses
+        .iter()
+        .map(|addresses| {
+            let names: Vec<&str> = addresses.iter().map(String::as_str).collect();
+            let tokens = running.mint(1, &names);
+            addresses
+                .iter()
+                .cloned()
+                .zip(tokens.into_iter().map(|(token, _)| token))
+                .collect()
+        })
+        .collect();
+    let (smtp, public) = (running.smtp, running.public);
+    let seen = Seen::default();
+    let place = std::thread::scope(|scope| {
+        for (client, work) in work.iter().enumerate() {
+            let seen = &seen;
+            scope.spawn(move || {
+                if client % 2 == 0 {
+                    complain(smtp, work, seen);
+                } else {
+                    click(public, work, seen);
+                }
+            });
+        }
+        while seen.count.load(Ordering::SeqCst) < enough {
+            std::thread::yield_now();
+        }
+        let place = running.kill();
+        seen.over.store(true, Ordering::SeqCst);
+        place
+    });
+    println!(
+        "round {number}: killed after {} acknowledgements",
+        seen.count.load(Ordering::SeqCst)
+    );
+    acknowledged.extend(seen.acknowledged.into_inner().unwrap());
+    place
+}
+
+fn everything_acknowledged_has_its_effect_once(engine: Engine) {
+    let Some(mut place) = Place::new(engine) else {
+        return;
+    };
+    let mut acknowledged = BTreeSet::new();
+    for number in 0..rounds() {
+        place = round(place.start(), number, &mut acknowledged);
+    }
+    let running = place.start();
+    let addresses: Vec<&str> = acknowledged.iter().map(String::as_str).collect();
+    running.events(addresses.len());
+    running.drained();
+    let (status, answer) = running.post("/v1/check", &serde_json::json!({"addresses": addresses}));
+    assert_eq!(status, 200, "{answer}");
+    let suppressed = answer["suppressed"].as_array().unwrap().len();
+    assert_eq!(
+        suppressed,
+        addresses.len(),
+        "every acknowledged item has its effect"
+    );
+    let mut times: BTreeMap<String, usize> = BTreeMap::new();
+    for change in running.changes() {
+        assert_eq!(change["op"], "suppress");
+        *times
+            .entry(change["recipient"].as_str().unwrap().to_owned())
+            .or_default() += 1;
+    }
+    assert!(times.values().all(|times| *times == 1), "no effect twice");
+}
+
+#[test]
+fn a_080_killed_under_load_sqlite() {
+    everything_acknowledged_has_its_effect_once(Engine::Sqlite);
+}
+
+#[test]
+fn a_080_killed_under_load_postgres() {
+    everything_acknowledged_has_its_effect_once(Engine::Postgres);
+}
+
+/// The calls in the order in which they returned; interrupted lines are put together.
+fn calls(trace: &str) -> Vec<(String, String)> {
+    let mut begun: BTreeMap<String, String> = BTreeMap::new();
+    let mut calls = Vec::new();
+    for line in trace.lines() {
+        let Some((pid, rest)) = line.split_once(char::is_whitespace) else {
+            continue;
+        };
+        let rest = rest.trim_start();
+        let whole = if let Some(first) = rest.strip_suffix("<unfinished ...>") {
+            begun.insert(pid.to_owned(), first.trim_end().to_owned());
+            // What is sent counts from its beginning, what is synced from its end.
+            if !is_send(first) {
+                continue;
+            }
+            first.to_owned()
+        } else if let Some((_, tail)) = rest.split_once("resumed>") {
+            let first = begun.remove(pid).unwrap_or_default();
+            if is_send(&first) {
+                continue;
+            }
+            format!("{first}{tail}")
+        } else {
+            rest.to_owned()
+        };
+        if let Some((name, arguments)) = whole.split_once('(') {
+            calls.push((name.to_owned(), arguments.to_owned()));
+        }
+    }
+    calls
+}
+
+fn is_send(call: &str) -> bool {
+    ["sendto(", "write(", "writev(", "sendmsg("]
+        .iter()
+        .any(|name| call.starts_with(name))
+}
+
+/// A final answer to a message or a click, on a connection of one of the doors.
+fn is_acknowledgement(call: &str, arguments: &str, doors: &[String; 2]) -> bool {
+    let [smtp, public] = doors;
+    is_send(&format!("{call}("))
+        && (arguments.contains(smtp)
+            && arguments.contains("\"250 2.0.0 ")
+            && arguments.contains("-7")
+            || arguments.contains(public) && arguments.contains("HTTP/1.1 200"))
+}
+
+#[test]
+fn a_080_no_acknowledgement_before_its_data_is_synced() {
+    let place = Place::new(Engine::Sqlite).unwrap();
+    let trace = place.folder.path().join("trace");
+    let place = place.public_without_tls().under(&[
+        "strace",
+        "-f",
+        "-yy",
+        "-s",
+        "64",
+        "-e",
+        "trace=fdatasync,fsync,pwrite64,sendto,write,writev,sendmsg",
+        "-o",
+        trace.to_str().unwrap(),
+    ]);
+    let running = place.start();
+    let tokens = running.mint(1, &["a@example.net", "b@example.net", "c@example.net"]);
+    let mut session = running.smtp();
+    for (token, _) in &tokens {
+        let reply = session.deliver("", &["fbl@fb.example.com"], &complaint(token));
+        assert!(reply.starts_with("250 2.0.0 "), "{reply}");
+    }
+    for (token, _) in &tokens {
+        let url = format!("http://127.0.0.1:{}/u/{token}", running.public.port());
+        let response = ureq::post(&url).send("List-Unsubscribe=One-Click").unwrap();
+        assert_eq!(response.status().as_u16(), 200);
+    }
+    running.events(6);
+    let doors = [running.smtp, running.public].map(|door| format!("TCP:[{door}->"));
+    running.terminate();
+    let (_, place) = running.ended();
+    let trace = std::fs::read_to_string(place.folder.path().join("trace")).unwrap();
+
+    let (mut written, mut synced, mut acknowledged) = (false, false, 0);
+    for (call, arguments) in calls(&trace) {
+        let journal = arguments.contains("journal.sqlite-wal>");
+        match call.as_str() {
+            "pwrite64" if journal => (written, synced) = (true, false),
+            "fdatasync" | "fsync" if journal && arguments.contains("= 0") => synced = written,
+            _ if is_acknowledgement(&call, &arguments, &doors) => {
+                assert!(
+                    synced,
+                    "acknowledged before the journal was synced: {arguments}"
+                );
+                acknowledged += 1;
+                // The next one needs a sync of its own.
+                (written, synced) = (false, false);
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(
+        acknowledged, 6,
+        "every acknowledgement was seen in the trace"
+    );
+}
+
+#[test]
+fn a_047_a_failed_sync_is_never_acknowledged() {
+    let running = Place::new(Engine::Sqlite).unwrap().start();
+    let tokens = running.mint(
+        1,
+        &[
+            "before@example.net",
+            "after@example.net",
+            "gone@example.net",
+        ],
+    );
+    let [before, after, gone] = tokens.as_slice() else {
+        panic!("three tokens")
+    };
+    let mut session = running.smtp();
+    let reply = session.deliver("", &["fbl@fb.example.com"], &complaint(&before.0));
+    assert!(reply.starts_with("250 2.0.0 "), "{reply}");
+    running.events(1);
+    running.drained();
+
+    let mut tracer = Command::new("strace")
+        .args(["-f", "-p", &running.pid().to_string()])
+        .arg("-P")
+        .arg(running.place().data_dir().join("journal.sqlite-wal"))
+        .args([
+            "-e",
+            "trace=fdatasync,fsync",
+            "-e",
+            "inject=fdatasync,fsync:error=EIO",
+        ])
+        .args(["-o", "/dev/null"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("strace is installed (scripts/test installs it)");
+    // strace says "attached" when the process runs under it.
+    let mut said = std::io::BufReader::new(tracer.stderr.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    assert!(line.contains("attached"), "{line}");
+
+    let reply = session.deliver("", &["fbl@fb.example.com"], &complaint(&after.0));
+    assert!(reply.starts_with("451 4.3.0 "), "{reply}");
+    // From now on it refuses until restart: what the kernel dropped cannot be known.
+    let reply = session.deliver("", &["fbl@fb.example.com"], &complaint(&after.0));
+    assert!(reply.starts_with("451 4.3.0 "), "{reply}");
+    let (status, _) = running.curl(&format!("/u/{}", gone.0), &["--data", "x"]);
+    assert_eq!(status, 503);
+    let (status, _) = running.get("/readyz/doors");
+    assert_eq!(status, 503);
+
+    let place = running.kill();
+    tracer.wait().unwrap();
+    let running = place.start();
+    assert!(running.check("before@example.net", Some(1)).is_some());
+    assert!(running.check("gone@example.net", Some(1)).is_none());
+    // The sender tries again, as after any 4yz reply: one effect.
+    let reply = running.deliver("", "fbl@fb.example.com", &complaint(&after.0));
+    assert!(reply.starts_with("250 2.0.0 "), "{reply}");
+    running.events(2);
+    running.drained();
+    assert!(running.check("after@example.net", Some(1)).is_some());
+    let recipients: BTreeSet<String> = running
+        .changes()
+        .iter()
+        .map(|change| change["recipient"].to_string())
+        .collect();
+    assert_eq!(recipients.len(), running.changes().len(), "no effect twice");
+}
+
+#[test]
+fn a_082_the_same_bytes_twice_are_one_suppression_and_two_receipts() {
+    let running = Running::sqlite();
+    let tokens = running.mint(1, &["twice@example.net"]);
+    let message = complaint(&tokens[0].0);
+    for _ in 0..2 {
+        let reply = running.deliver("", "fbl@fb.example.com", &message);
+        assert!(reply.starts_with("250 2.0.0 "), "{reply}");
+    }
+    running.events(2);
+    let (_, receipts) = running.get("/v1/receipts?limit=10");
+    assert_eq!(receipts["items"].as_array().unwrap().len(), 2);
+    assert_eq!(running.changes().len(), 1);
+}

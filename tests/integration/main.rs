@@ -1,0 +1,33 @@
+//! Tests through the doors and public interfaces, in one binary.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it measured"
+)]
+
+mod api;
+mod attack;
+mod clients;
+mod config;
+mod connection;
+mod corpus;
+mod harness;
+mod journal;
+mod judgement;
+mod lossless;
+mod minting;
+mod net;
+mod one_click;
+mod peers;
+mod poison;
+mod postgres;
+mod reading;
+mod readme;
+mod retention;
+mod smtp;
+mod spine;
+mod store;
+mod token;

@@ -1,0 +1,11 @@
+//! Accepting, TLS and the stop, on real sockets.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod accept;
+mod descriptors;
+mod stop;
+mod tls;

@@ -1,0 +1,114 @@
+//! The store: one suite, run on both engines.
+#![expect(
+    clippy::cognitive_complexity,
+    reason = "a case tells one story, step by step"
+)]
+
+mod concurrency;
+mod directory;
+mod feed;
+mod full_disk;
+mod held;
+mod opening;
+mod outage;
+mod record;
+mod suppressions;
+mod world;
+
+use self::world::World;
+
+/// Runs every case of the suite as `store::sqlite::MODULE::CASE` and on PostgreSQL alike.
+macro_rules! suite {
+    ($( $module:ident { $( $case:ident ),+ $(,)? } )+) => {
+        mod sqlite {
+            $( mod $module { $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let world = crate::store::World::sqlite();
+                    crate::store::$module::$case(&world).await;
+                }
+            )+ } )+
+        }
+        mod postgres {
+            $( mod $module { $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let Some(world) = crate::store::World::postgres().await else { return };
+                    crate::store::$module::$case(&world).await;
+                    world.remove().await;
+                }
+            )+ } )+
+        }
+    };
+}
+
+suite! {
+    opening {
+        first_start_makes_root_tenant_and_key,
+        a_second_start_finds_what_the_first_made,
+        nodes_that_start_at_once_agree,
+        a_sealed_root_needs_its_key,
+        a_plain_root_is_sealed_when_a_key_is_given,
+        tables_of_a_newer_version_are_refused,
+    }
+    record {
+        a_receipt_acts_once,
+        equal_bytes_are_kept_once,
+        what_is_stored_comes_back_as_it_was,
+        addresses_are_kept_or_forgotten,
+        a_batch_is_stored_whole_or_not_at_all,
+        a_refused_receipt_is_named_and_the_rest_can_be_stored,
+        nul_and_odd_texts_never_fail_a_batch,
+        large_values_are_stored,
+        a_batch_of_any_size_is_stored,
+        receipts_are_listed_newest_first,
+        receipts_are_filtered,
+        raw_bytes_are_forgotten_by_age,
+        an_unknown_receipt_is_none,
+    }
+    suppressions {
+        adding_twice_changes_once,
+        lift_ends_what_stands_and_a_later_event_suppresses_anew,
+        a_replayed_receipt_does_not_undo_a_lift,
+        a_lift_ends_only_what_it_names,
+        a_lift_needs_a_note,
+        a_nul_in_a_note_is_replaced,
+        evidence_stays,
+        addresses_fill_in,
+        listings_page_through_all,
+        scan_gives_what_stands_of_all_tenants,
+    }
+    feed {
+        changes_and_events_share_one_counter,
+        a_tenant_sees_its_own,
+        events_are_filtered_by_kind,
+        forgetting_makes_old_cursors_gone,
+        a_cursor_of_the_future_is_gone,
+        the_head_has_the_time,
+    }
+    held {
+        approving_suppresses_with_proof_operator,
+        a_hold_is_decided_once,
+        dismissing_changes_nothing,
+        a_receipt_is_done_with_its_last_hold,
+        holds_page_oldest_first,
+    }
+    directory {
+        putting_twice_changes_once,
+        names_are_unique_in_their_tenant,
+        nonsense_is_refused,
+        mailboxes_come_and_go,
+        signing_keys_count_up,
+        api_keys_are_found_by_prefix,
+    }
+    concurrency {
+        a_reader_of_the_feed_misses_and_repeats_nothing,
+        the_same_batch_from_many_nodes_acts_once,
+        suppress_and_lift_of_the_same_end_alike_in_feed_and_table,
+        the_last_two_holds_decided_at_once_finish_the_receipt,
+    }
+    outage {
+        a_locked_store_is_unavailable_until_it_is_free,
+        a_caller_that_goes_away_leaves_nothing_behind,
+    }
+}
