@@ -191,19 +191,30 @@ async fn remove(
         those.equal("reason", reason.as_str());
     }
     those.within("recipient", recipients.iter().map(|key| Value::from(*key)));
-    if let Conn::Postgres(_) = conn {
+    let filter = those.to_where();
+    let sql = match conn {
         // A delete locks rows in the order in which it meets them: two of them, or one and an
-        // insert, could wait for each other. SQLite has one writer and no row locks.
-        let sql = format!(
-            "select tenant from suppressions {} order by recipient, scope, reason for update",
-            those.to_where()
-        );
-        fetch(conn, "suppressions", sql, those.values.clone()).await?;
-    }
-    let sql = format!(
-        "delete from suppressions {} returning {COLUMNS}",
-        those.to_where()
-    );
+        // insert, could wait for each other. So they are locked in the order of their keys first,
+        // in the same statement: what is inserted meanwhile is not seen, and not waited for.
+        Conn::Postgres(_) => {
+            let columns: Vec<String> = COLUMNS
+                .split(',')
+                .map(|column| format!("s.{}", column.trim()))
+                .collect();
+            format!(
+                "with locked as materialized (
+                     select tenant, recipient, scope, reason from suppressions {filter}
+                     order by recipient, scope, reason for update)
+                 delete from suppressions s using locked l
+                  where (s.tenant, s.recipient, s.scope, s.reason)
+                      = (l.tenant, l.recipient, l.scope, l.reason)
+                 returning {}",
+                columns.join(", ")
+            )
+        }
+        // One writer, and no locks of rows.
+        Conn::Sqlite(_) => format!("delete from suppressions {filter} returning {COLUMNS}"),
+    };
     let rows = fetch(conn, "suppressions", sql, those.values).await?;
     rows.iter().map(StoredSuppression::standing).collect()
 }
