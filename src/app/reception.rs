@@ -97,6 +97,8 @@ pub enum ClickRefusal {
     KeysNotCurrent,
 }
 
+/// Bytes that are hashed without leaving the task: less than a millisecond.
+const HASHED_AT_ONCE: usize = 1 << 20;
 /// Longest EHLO argument or `User-Agent` that is kept, in octets.
 const HELLO_KEPT: usize = 512;
 
@@ -160,8 +162,7 @@ impl Reception {
     /// Recipients are unique by mailbox and token: each is one receipt.
     pub async fn receive_mail(&self, mail: Mail) -> Result<ReceiptId, AppendError> {
         let at = self.0.clock.now();
-        let raw: Arc<[u8]> = mail.raw.into();
-        let digest = Digest::of(&raw);
+        let (raw, digest) = sealed(mail.raw).await?;
         let first = draw(at)?;
         let mut seen = HashSet::new();
         let mut receipts = Vec::with_capacity(mail.recipients.len());
@@ -334,6 +335,22 @@ pub const fn reason(error: &AppendError) -> Refusal {
         AppendError::Full => Refusal::Full,
         AppendError::Overloaded => Refusal::Overloaded,
         AppendError::Failed(_) => Refusal::Failed,
+    }
+}
+
+/// A body as it is kept, and its digest. A large one is hashed where it delays nobody else.
+async fn sealed(raw: Vec<u8>) -> Result<(Arc<[u8]>, Digest), AppendError> {
+    let large = raw.len() > HASHED_AT_ONCE;
+    let seal = move || {
+        let raw: Arc<[u8]> = raw.into();
+        let digest = Digest::of(&raw);
+        (raw, digest)
+    };
+    if large {
+        let stopped = |_gone| AppendError::Failed("the server stops".into());
+        tokio::task::spawn_blocking(seal).await.map_err(stopped)
+    } else {
+        Ok(seal())
     }
 }
 
