@@ -137,14 +137,20 @@ async fn watch_keys(position: watch::Receiver<Position>, reception: Reception, c
     let mut look = tokio::time::interval(LOOK);
     loop {
         look.tick().await;
-        let now = *position.borrow();
-        // Before the head was ever reached the list is as old as this node.
-        let since = if now.as_of.is_some() {
-            now.reached
-        } else {
-            started
-        };
-        reception.set_current(clock.tick().since(since) <= KEYS_CURRENT);
+        let before = reception.served().current;
+        let position = *position.borrow();
+        reception.set_current(is_current(before, position, started, clock.tick()));
+    }
+}
+
+/// Whether the key list counts as current at `now`. Before the feed's head was ever reached it is
+/// what the doors began with, fresh from the store or a mirror of unknown age, and that for no
+/// longer than after the last look at the head.
+fn is_current(before: bool, position: Position, started: Tick, now: Tick) -> bool {
+    if position.as_of.is_some() {
+        now.since(position.reached) <= KEYS_CURRENT
+    } else {
+        before && now.since(started) <= KEYS_CURRENT
     }
 }
 
@@ -265,5 +271,31 @@ impl Run {
         self.following.reception.replace_directory(directory);
         self.directory = Some(seq);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_current_by_the_last_look_at_the_head() {
+        let tick = |seconds: u64| Tick::from_millis(seconds * 1000);
+        let unreached = Position::default();
+        let reached = Position {
+            seq: 1,
+            as_of: Some(Timestamp::from_seconds(1)),
+            reached: tick(100),
+        };
+        for (case, before, position, now, current) in [
+            ("fresh from the store", true, unreached, 55, true),
+            ("a mirror of unknown age", false, unreached, 51, false),
+            ("no head for too long", true, unreached, 61, false),
+            ("the head was reached", false, reached, 110, true),
+            ("but not again since", true, reached, 111, false),
+        ] {
+            let answer = is_current(before, position, tick(50), tick(now));
+            assert_eq!(answer, current, "{case}");
+        }
     }
 }
