@@ -365,3 +365,32 @@ fn a_082_the_same_bytes_twice_are_one_suppression_and_two_receipts() {
     assert_eq!(receipts["items"].as_array().unwrap().len(), 2);
     assert_eq!(running.changes().len(), 1);
 }
+
+#[test]
+fn what_a_store_of_another_epoch_has_lost_is_offered_again() {
+    let Some(place) = Place::new(Engine::Postgres) else {
+        return;
+    };
+    let running = place.start();
+    let tokens = running.mint(1, &["kept@example.net"]);
+    let reply = running.deliver("", "fbl@fb.example.com", &complaint(&tokens[0].0));
+    assert!(reply.starts_with("250 2.0.0 "), "{reply}");
+    running.events(1);
+    running.drained();
+    let place = running.kill();
+    // A standby takes over that has not seen the last moments.
+    let database = place.database.as_ref().unwrap();
+    database.run(
+        "delete from suppressions; delete from changes; delete from events; delete from receipts",
+    );
+    std::fs::write(place.data_dir().join("store-epoch"), "another").unwrap();
+    let running = place.start();
+    running.events(1);
+    running.drained();
+    assert!(running.check("kept@example.net", Some(1)).is_some());
+    // The same epoch as last time: nothing is offered, nothing happens twice.
+    let running = running.kill().start();
+    running.drained();
+    assert_eq!(running.changes().len(), 1);
+    assert_eq!(running.log().matches("offering receipts again").count(), 1);
+}
