@@ -12,10 +12,12 @@ use crate::model::mailbox::Role;
 use crate::model::receipt::{Door, Receipt, ReceiptState};
 use crate::model::recipient::RecipientKey;
 use crate::model::stream::Class;
+use crate::model::suppression::Scope;
 use crate::model::tenant::TenantId;
 use crate::report;
 use crate::report::optout::asks_one_click;
 use crate::token::keyring::Keyring;
+use crate::token::wire::Fields;
 use classify::Matter;
 use table::{Case, Decision, Verdict, What};
 
@@ -196,17 +198,7 @@ impl Court<'_> {
         let Some(token) = &matter.identity.token else {
             return table::Stream::Unknown;
         };
-        let number = token.fields.stream;
-        match self.context.directory.stream(token.fields.tenant, number) {
-            None => table::Stream::Unknown,
-            Some(stream) => match stream.class {
-                Class::Marketing => table::Stream::Marketing(number),
-                Class::Transactional => table::Stream::Transactional {
-                    number,
-                    unsubscribe: stream.unsubscribe,
-                },
-            },
-        }
+        stream_of(self.context.directory, &token.fields)
     }
 
     fn events(&self, matter: &Matter, decision: Decision) -> Vec<Event> {
@@ -323,5 +315,25 @@ const fn without_tenant(effect: Effect, tenant: Option<TenantId>) -> Effect {
             because: HoldReason::NoTenant,
         },
         Effect::Hold { .. } | Effect::Signal => effect,
+    }
+}
+
+/// What an opt-out by a token with these fields ends: its stream, or marketing where there is no
+/// stream to end, or one that an opt-out may not end.
+pub fn opt_out_scope(directory: &Directory, fields: &Fields) -> Scope {
+    table::opt_out_scope(stream_of(directory, fields)).0
+}
+
+fn stream_of(directory: &Directory, fields: &Fields) -> table::Stream {
+    let number = fields.stream;
+    match directory.stream(fields.tenant, number) {
+        None => table::Stream::Unknown,
+        Some(stream) => match stream.class {
+            Class::Marketing => table::Stream::Marketing(number),
+            Class::Transactional => table::Stream::Transactional {
+                number,
+                unsubscribe: stream.unsubscribe,
+            },
+        },
     }
 }

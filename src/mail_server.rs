@@ -13,7 +13,7 @@ use self::budget::{Budget, Share};
 use self::pump::World;
 use crate::app::reception::{Mail, Reception, reason};
 use crate::journal::AppendError;
-use crate::metrics::{Metrics, Refusal as Reason, TokenFailure};
+use crate::metrics::{Metrics, Refusal as Reason};
 use crate::model::clock::Clock;
 use crate::model::receipt;
 use crate::net::accept::{self, Sessions};
@@ -176,13 +176,11 @@ impl Parts {
     /// Counts what was wrong with the token of a refused recipient, if there was one.
     fn count_token(&self, path: &Path) {
         let keyring = self.reception.keyring();
-        let failure = match finder::find_any(&keyring, path.local().as_bytes()) {
-            Err(TokenError::BadMac) => TokenFailure::BadMac,
-            Err(TokenError::UnknownKey) => TokenFailure::UnknownKey,
-            // No token at all, or a good one at a mailbox that takes none.
-            Err(TokenError::Malformed) | Ok(_) => return,
-        };
-        self.metrics.token_failure(SMTP, failure);
+        let found = finder::find_any(&keyring, path.local().as_bytes());
+        // No token at all, or a good one at a mailbox that takes none, is no failure of a token.
+        if let Err(error @ (TokenError::BadMac | TokenError::UnknownKey)) = found {
+            self.metrics.token_failure(SMTP, error.into());
+        }
     }
 }
 

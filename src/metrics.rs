@@ -17,6 +17,7 @@ use crate::model::mailbox::Role;
 use crate::model::receipt::Door;
 use crate::model::suppression::Reason;
 use crate::model::words::words;
+use crate::token::wire::TokenError;
 
 pub use self::reporters::REPORTERS;
 
@@ -58,6 +59,16 @@ words! {
         BadMac = "bad-mac",
         /// Its key is revoked.
         Revoked = "revoked",
+    }
+}
+
+impl From<TokenError> for TokenFailure {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Malformed => Self::Malformed,
+            TokenError::UnknownKey => Self::UnknownKey,
+            TokenError::BadMac => Self::BadMac,
+        }
     }
 }
 

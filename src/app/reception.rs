@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 
 use crate::index::Index;
 use crate::journal::{AppendError, Journal};
+use crate::judge;
 use crate::metrics::{Metrics, Refusal, TokenFailure};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::digest::Digest;
@@ -217,12 +218,7 @@ impl Reception {
         match finder::find_any(&served.keyring, text.as_bytes()) {
             Ok(token) => Ok(token),
             Err(error) => {
-                let why = match error {
-                    TokenError::Malformed => TokenFailure::Malformed,
-                    TokenError::UnknownKey => TokenFailure::UnknownKey,
-                    TokenError::BadMac => TokenFailure::BadMac,
-                };
-                self.0.metrics.token_failure(Door::OneClick, why);
+                self.0.metrics.token_failure(Door::OneClick, error.into());
                 if error == TokenError::UnknownKey && !served.current {
                     return Err(ClickRefusal::KeysNotCurrent);
                 }
@@ -311,8 +307,7 @@ impl Reception {
         let served = self.0.served.load();
         let (scope, reason) = match role {
             Role::Unsubscribe => {
-                let directory = &served.directory;
-                let scope = directory.opt_out_scope(fields.tenant, fields.stream);
+                let scope = judge::opt_out_scope(&served.directory, fields);
                 (scope, Reason::Unsubscribe)
             }
             Role::Complaint | Role::Cfbl => (Scope::Marketing, Reason::Complaint),

@@ -23,6 +23,7 @@ use self::answer::Ends;
 use self::request::{first_value, token_text, wants_page};
 use super::connection::body::{Beginning, Budget, read_beginning};
 use crate::app::reception::{Click, ClickRefusal, Reception};
+use crate::judge;
 use crate::metrics::Metrics;
 use crate::model::clock::Clock;
 use crate::model::suppression::Scope;
@@ -90,8 +91,7 @@ impl Public {
 
     /// What a reader is told that an opt-out by this token ends: what it is judged to end.
     fn ends(&self, token: &Token) -> Ends {
-        let (tenant, stream) = (token.fields.tenant, token.fields.stream);
-        match self.reception.directory().opt_out_scope(tenant, stream) {
+        match judge::opt_out_scope(&self.reception.directory(), &token.fields) {
             Scope::Stream(_) => Ends::ThisKind,
             Scope::Marketing | Scope::All => Ends::Marketing,
         }

@@ -340,7 +340,7 @@ fn opt_out(case: &Case) -> Decision {
 
 /// An opt-out ends the token's stream; where there is none to end, or one that an opt-out may not
 /// end, it ends marketing.
-const fn opt_out_scope(stream: Stream) -> (Scope, &'static str) {
+pub(super) const fn opt_out_scope(stream: Stream) -> (Scope, &'static str) {
     match stream {
         Stream::Marketing(number) => (Scope::Stream(number), "unsubscribe-token"),
         Stream::Transactional {

@@ -2,8 +2,7 @@
 
 use super::mailbox::Mailbox;
 use super::secret::Secret;
-use super::stream::{Class, Stream, StreamNumber};
-use super::suppression::Scope;
+use super::stream::{Stream, StreamNumber};
 use super::tenant::{Tenant, TenantId};
 use super::words::words;
 
@@ -72,16 +71,5 @@ impl Directory {
             .streams
             .binary_search_by_key(&key, |stream| (stream.tenant, stream.number));
         found.ok().and_then(|at| self.streams.get(at))
-    }
-
-    /// What an opt-out by a token of that stream ends: the stream itself, or marketing where there
-    /// is no stream to end, or one that an opt-out may not end.
-    pub fn opt_out_scope(&self, tenant: TenantId, number: StreamNumber) -> Scope {
-        match self.stream(tenant, number) {
-            Some(stream) if stream.class == Class::Marketing || stream.unsubscribe => {
-                Scope::Stream(number)
-            }
-            Some(_) | None => Scope::Marketing,
-        }
     }
 }
