@@ -163,7 +163,7 @@ section! {
         data_inactivity: Duration = default(Duration::from_mins(3));
         /// How long a whole transaction may take, and a session without any message.
         transaction: Duration = default(Duration::from_mins(30));
-        /// TLS handshakes at a time; one more closes the oldest.
+        /// TLS handshakes at a time at one door; one more closes the oldest.
         handshakes: usize = default(200);
         /// How long a TLS handshake may take.
         handshake: Duration = default(Duration::from_secs(30));
