@@ -5,6 +5,7 @@ pub mod check;
 pub mod follower;
 pub mod held;
 pub mod ingest;
+pub mod pressure;
 pub mod receipts;
 pub mod reception;
 pub mod retention;

@@ -29,14 +29,15 @@
 //! process, which is what they are for. A power failure can lose them, and then an entry is merely
 //! offered again, which the store does not mind.
 
+mod append;
 mod books;
 mod committer;
 mod file;
+mod group;
 mod mirror;
 mod queue;
 mod room;
 mod shared;
-mod sql;
 mod tables;
 
 use std::path::Path;
@@ -47,7 +48,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use self::committer::{Append, Command, Committer};
+use self::append::Append;
+use self::committer::{Command, Committer};
 use self::shared::Shared;
 use crate::metrics::Metrics;
 use crate::model::clock::{Clock, Timestamp};
@@ -247,11 +249,7 @@ impl Journal {
                 continue;
             }
             let (answer, noted) = oneshot::channel();
-            self.command(Command::Taken {
-                seqs: taken.seqs(),
-                answer,
-            })
-            .await?;
+            self.command(Command::Taken { answer }).await?;
             noted.await.map_err(|_gone| closed())?;
             return Ok(taken.keep());
         }
@@ -260,14 +258,14 @@ impl Journal {
     /// These are in the store now. Their removal from the file follows shortly, without a sync of
     /// its own.
     pub async fn done(&self, ids: &[ReceiptId]) -> Result<(), JournalError> {
-        let seqs = self.0.shared.queue().finish(ids);
-        self.command(Command::Done(seqs)).await
+        let finished = self.0.shared.queue().finish(ids);
+        self.command(Command::Done(finished)).await
     }
 
     /// These could not be stored now: they will be taken again, in order.
     pub async fn put_back(&self, ids: &[ReceiptId]) -> Result<(), JournalError> {
-        let seqs = self.0.shared.put_back(ids);
-        self.command(Command::PutBack(seqs)).await
+        self.0.shared.put_back(ids);
+        self.command(Command::PutBack).await
     }
 
     /// Offers again what was shipped and is still kept, for a store that has lost its last
@@ -293,6 +291,17 @@ impl Journal {
         self.command(Command::Directory { answer }).await?;
         let page = read.await.map_err(|_gone| closed())??;
         page.as_ref().map(mirror::decode).transpose()
+    }
+
+    /// How far the pipeline is behind: how long the oldest unshipped receipt in memory has been
+    /// there. Measured by the monotonic clock.
+    pub fn behind(&self) -> Duration {
+        self.0.shared.behind()
+    }
+
+    /// Receipts not yet shipped.
+    pub fn unshipped(&self) -> u64 {
+        self.0.shared.queue().unshipped()
     }
 
     /// How it stands.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::app::pressure::Pressure;
 use crate::index::Index;
 use crate::journal::{AppendError, Journal};
 use crate::judge;
@@ -35,6 +36,7 @@ struct Inner {
     clock: Clock,
     metrics: Metrics,
     served: ArcSwap<Served>,
+    pressure: Pressure,
     rate: TokenRate,
 }
 
@@ -112,6 +114,7 @@ impl Reception {
             clock: parts.clock,
             metrics: parts.metrics,
             served: ArcSwap::from_pointee(parts.served),
+            pressure: Pressure::default(),
             rate: TokenRate::new(parts.token_receipts_per_hour),
         }))
     }
@@ -129,6 +132,11 @@ impl Reception {
     /// The directory of this moment.
     pub fn directory(&self) -> Arc<Directory> {
         Arc::clone(&self.0.served.load().directory)
+    }
+
+    /// What the doors know of the pipeline, and it of them.
+    pub fn pressure(&self) -> &Pressure {
+        &self.0.pressure
     }
 
     /// Serves by another directory from now on.
@@ -283,6 +291,13 @@ impl Reception {
                 for role in committed {
                     self.0.metrics.receipt(door, role);
                 }
+                let Inner {
+                    pressure,
+                    journal,
+                    metrics,
+                    ..
+                } = &*self.0;
+                pressure.yield_to_pipeline(journal, door, metrics).await;
             }
             Err(error) => self.0.metrics.refusal(door, reason(error)),
         }

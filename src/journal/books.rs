@@ -1,8 +1,10 @@
-//! Bookkeeping that waits to be written: what is taken, put back and done.
+//! Bookkeeping that waits to be written: what is in work, and what is done.
+
+use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
 
-use super::sql::stored;
+use super::queue::Finished;
 
 /// All that waits.
 #[derive(Debug, Default)]
@@ -13,61 +15,79 @@ pub(super) struct Books {
 /// As much of it as one transaction writes.
 #[derive(Debug, Default)]
 pub(super) struct Portion {
-    pub(super) put_back: Vec<i64>,
-    pub(super) taken: Vec<i64>,
-    pub(super) done: Vec<i64>,
+    /// What is in work is to be noted anew.
+    pub(super) noted: bool,
+    /// Groups of which everything is done.
+    pub(super) groups: Vec<u64>,
+    /// Of groups of which something is done: all places that are.
+    pub(super) partly: BTreeMap<u64, Vec<u64>>,
     answers: Vec<oneshot::Sender<()>>,
 }
 
 impl Books {
-    /// To be given out once it is noted.
-    pub(super) fn taken(&mut self, seqs: Vec<u64>, answer: oneshot::Sender<()>) {
-        self.waiting.taken.extend(seqs.into_iter().map(stored));
+    /// Somebody waits until what is in work is noted.
+    pub(super) fn taken(&mut self, answer: oneshot::Sender<()>) {
+        self.waiting.noted = true;
         self.waiting.answers.push(answer);
     }
 
-    pub(super) fn done(&mut self, seqs: Vec<u64>) {
-        self.waiting.done.extend(seqs.into_iter().map(stored));
+    /// What is in work has become less.
+    pub(super) fn put_back(&mut self) {
+        self.waiting.noted = true;
     }
 
-    pub(super) fn put_back(&mut self, seqs: Vec<u64>) {
-        self.waiting.put_back.extend(seqs.into_iter().map(stored));
+    /// In the store now.
+    pub(super) fn done(&mut self, finished: Finished) {
+        let waiting = &mut self.waiting;
+        waiting.noted = true;
+        for group in finished.groups {
+            waiting.partly.remove(&group);
+            waiting.groups.push(group);
+        }
+        waiting.partly.extend(finished.partly);
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// All that somebody waits for or whose order matters, and the oldest `count` of the done.
-    pub(super) fn portion(&mut self, count: usize) -> Portion {
+    /// Whether it should not wait for the next arrival or tick: somebody waits, or it is much.
+    pub(super) fn is_urgent(&self) -> bool {
+        !self.waiting.answers.is_empty() || self.waiting.len() >= MUCH
+    }
+
+    /// All that somebody waits for, and at most `most` groups.
+    pub(super) fn portion(&mut self, most: usize) -> Portion {
         let mut portion = std::mem::take(&mut self.waiting);
-        if portion.done.len() > count {
-            self.waiting.done = portion.done.split_off(count);
+        if portion.groups.len() > most {
+            self.waiting.groups = portion.groups.split_off(most);
         }
         portion
     }
 
     /// This could not be written now.
-    pub(super) fn again(&mut self, mut portion: Portion) {
-        portion.answers.clear();
-        portion.put_back.append(&mut self.waiting.put_back);
-        portion.taken.append(&mut self.waiting.taken);
-        portion.done.append(&mut self.waiting.done);
-        portion.answers.append(&mut self.waiting.answers);
-        self.waiting = portion;
+    pub(super) fn again(&mut self, portion: Portion) {
+        let newer = std::mem::replace(&mut self.waiting, portion);
+        let waiting = &mut self.waiting;
+        waiting.answers.clear();
+        waiting.noted |= newer.noted;
+        for group in &newer.groups {
+            waiting.partly.remove(group);
+        }
+        waiting.groups.extend(newer.groups);
+        waiting.partly.extend(newer.partly);
+        waiting.answers.extend(newer.answers);
     }
 }
 
 impl Portion {
     pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0 && self.answers.is_empty()
+        !self.noted && self.len() == 0
     }
 
+    /// Groups that it says something of.
     pub(super) fn len(&self) -> usize {
-        self.put_back
-            .len()
-            .saturating_add(self.taken.len())
-            .saturating_add(self.done.len())
+        self.groups.len().saturating_add(self.partly.len())
     }
 
     /// Lets those go on who wait. Also where the notes could not be written: that entries reach
@@ -78,3 +98,6 @@ impl Portion {
         }
     }
 }
+
+/// Groups whose bookkeeping has a transaction of its own.
+const MUCH: usize = 64;

@@ -1,101 +1,42 @@
 //! The one task that writes: it takes what waits, commits it with one sync, and answers.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior};
 
+use super::append::{self, Append};
 use super::books::{Books, Portion};
 use super::file::Opened;
 use super::mirror::Page;
-use super::queue::Item;
-use super::shared::{Permit, Shared};
-use super::tables::{NewRow, RawRow, Tables};
-use super::{AppendError, JournalError};
-use crate::model::receipt::Arrival;
+use super::queue::Finished;
+use super::shared::Shared;
+use super::tables::Tables;
+use super::{AppendError, JournalError, room};
 
 /// Arrivals of one transaction.
 const GROUP: usize = 1_000;
 /// Bytes of arrivals of one transaction; a larger one has a transaction of its own.
 const GROUP_BYTES: u64 = 32 << 20;
-/// Receipts whose bookkeeping is done in a transaction without arrivals.
-const BOOKS: usize = 1_024;
-/// Bytes written to the log before it is brought into the file.
-const CHECKPOINT_BYTES: u64 = 16 << 20;
+/// Groups that are deleted in a transaction: with arrivals more than come in, so that they cannot
+/// pile up, and without.
+const DELETED: (usize, usize) = (32, 256);
+/// Bytes written to the log before it is brought into the file. What is shipped by then leaves
+/// its pages to what comes, and each page is brought over once, so a long log is cheap.
+const CHECKPOINT_BYTES: u64 = 64 << 20;
 /// How often the kept is looked through for what has grown old, and the file for free pages.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
-/// An arrival that waits for its commit.
-#[derive(Debug)]
-pub(super) struct Append {
-    arrival: Arrival,
-    /// JSON of each receipt's envelope.
-    envelopes: Vec<String>,
-    permit: Permit,
-    answer: oneshot::Sender<Result<(), AppendError>>,
-}
-
-impl Append {
-    pub(super) fn new(
-        arrival: Arrival,
-        permit: Permit,
-        answer: oneshot::Sender<Result<(), AppendError>>,
-    ) -> Result<Self, AppendError> {
-        let envelopes = arrival
-            .receipts
-            .iter()
-            .map(|it| serde_json::to_string(&it.envelope));
-        let envelopes = envelopes
-            .collect::<Result<_, _>>()
-            .map_err(|_may_quote| AppendError::Failed("an envelope without JSON form".into()))?;
-        Ok(Self {
-            arrival,
-            envelopes,
-            permit,
-            answer,
-        })
-    }
-
-    fn rows(&self, first: u64) -> impl Iterator<Item = NewRow<'_>> {
-        let receipts = self.arrival.receipts.iter().zip(&self.envelopes);
-        (first..)
-            .zip(receipts)
-            .map(|(seq, (receipt, envelope))| NewRow {
-                seq,
-                receipt,
-                envelope,
-            })
-    }
-
-    fn raw_row(&self) -> Option<RawRow<'_>> {
-        let digest = self.arrival.receipts.first()?.digest;
-        Some(RawRow {
-            digest,
-            bytes: &self.arrival.raw,
-        })
-    }
-
-    fn into_items(self, first: u64) -> (Vec<Item>, oneshot::Sender<Result<(), AppendError>>) {
-        let raw = self.arrival.raw;
-        let items = (first..)
-            .zip(self.arrival.receipts)
-            .map(|(seq, receipt)| Item::new(seq, receipt, Arc::clone(&raw), seq == first));
-        (items.collect(), self.answer)
-    }
-}
-
 /// What else the task is asked for.
 pub(super) enum Command {
-    /// These are to be given out.
-    Taken {
-        seqs: Vec<u64>,
-        answer: oneshot::Sender<()>,
-    },
+    /// What is in work has become more; it is given out when it is noted.
+    Taken { answer: oneshot::Sender<()> },
     /// These are in the store.
-    Done(Vec<u64>),
-    /// These are no longer in work.
-    PutBack(Vec<u64>),
+    Done(Finished),
+    /// What is in work has become less.
+    PutBack,
     /// What is kept is to be shipped again.
     OfferAgain {
         answer: oneshot::Sender<Result<u64, JournalError>>,
@@ -113,9 +54,20 @@ pub(super) enum Command {
     Close { answer: oneshot::Sender<()> },
 }
 
+/// What is done from time to time.
+#[derive(Debug)]
+struct Due {
+    /// Bookkeeping has waited for company long enough.
+    books: bool,
+    /// The next step of tidying.
+    tidying: bool,
+}
+
 /// The task's state.
 pub(super) struct Committer {
     tables: Tables,
+    /// The folder that the file lies in.
+    folder: PathBuf,
     shared: Arc<Shared>,
     arrivals: mpsc::Receiver<Append>,
     commands: mpsc::Receiver<Command>,
@@ -127,8 +79,8 @@ pub(super) struct Committer {
     logged: u64,
     /// Nothing could be written or read: bookkeeping waits for the next tick.
     stalled: bool,
-    /// The next step of tidying is due.
-    untidy: bool,
+    /// What the last tick has made due.
+    due: Due,
     close: Option<oneshot::Sender<()>>,
 }
 
@@ -141,6 +93,7 @@ impl Committer {
     ) -> Self {
         Self {
             last_seq: opened.last_seq,
+            folder: opened.folder.clone(),
             tables: Tables::new(opened),
             shared,
             arrivals,
@@ -149,7 +102,10 @@ impl Committer {
             books: Books::default(),
             logged: 0,
             stalled: false,
-            untidy: true,
+            due: Due {
+                books: false,
+                tidying: true,
+            },
             close: None,
         }
     }
@@ -169,7 +125,9 @@ impl Committer {
             // Those whom the commit before has answered come again now rather than one by one.
             tokio::task::yield_now().await;
             self.gather(&mut group);
-            self.commit(group).await;
+            if !group.is_empty() || self.books.is_urgent() || std::mem::take(&mut self.due.books) {
+                self.commit(group).await;
+            }
             self.load().await;
             self.tidy().await;
         }
@@ -203,13 +161,13 @@ impl Committer {
     }
 
     fn is_idle(&self) -> bool {
-        let nothing_to_do = self.books.is_empty() && self.shared.queue().wants_load().is_none();
-        self.left_over.is_none() && !self.untidy && (self.stalled || nothing_to_do)
+        let urgent = self.books.is_urgent() || self.shared.queue().wants_load().is_some();
+        self.left_over.is_none() && !self.due.tidying && (self.stalled || !urgent)
     }
 
     /// Adds what waits, within the bounds of one transaction.
     fn gather(&mut self, group: &mut Vec<Append>) {
-        let mut bytes: u64 = group.iter().map(|append| append.permit.bytes()).sum();
+        let mut bytes: u64 = group.iter().map(Append::bytes).sum();
         while group.len() < GROUP {
             let Some(next) = self
                 .left_over
@@ -218,7 +176,7 @@ impl Committer {
             else {
                 return;
             };
-            bytes = bytes.saturating_add(next.permit.bytes());
+            bytes = bytes.saturating_add(next.bytes());
             if bytes > GROUP_BYTES && !group.is_empty() {
                 self.left_over = Some(next);
                 return;
@@ -229,19 +187,30 @@ impl Committer {
 
     /// One transaction: all of `group`, and as much bookkeeping as does not hold it up.
     async fn commit(&mut self, group: Vec<Append>) {
-        let mut portion = match group.len() {
-            0 if self.stalled => return,
-            0 => self.books.portion(BOOKS),
-            // More than comes in, so that it cannot pile up.
-            arrivals => self
-                .books
-                .portion(arrivals.saturating_mul(2).saturating_add(64)),
+        let mut portion = if group.is_empty() {
+            if self.stalled {
+                return;
+            }
+            self.books.portion(DELETED.1)
+        } else {
+            self.books.portion(DELETED.0)
         };
         if group.is_empty() && portion.is_empty() {
             return;
         }
         if let Some(why) = self.shared.failure() {
             refuse(group, &AppendError::Failed(why));
+            portion.answer();
+            return;
+        }
+        let group = if self.make_room(&group).await {
+            group
+        } else {
+            self.shared.set_full();
+            refuse(group, &AppendError::Full);
+            Vec::new()
+        };
+        if group.is_empty() && portion.is_empty() {
             portion.answer();
             return;
         }
@@ -254,40 +223,22 @@ impl Committer {
     }
 
     async fn write(&mut self, group: &[Append], portion: &Portion) -> sqlx::Result<()> {
-        self.tables.begin(!group.is_empty()).await?;
-        if !group.is_empty() {
-            let raws: Vec<_> = group.iter().filter_map(Append::raw_row).collect();
-            self.tables.insert_raw(&raws).await?;
-            let mut rows = Vec::with_capacity(group.len());
-            for append in group {
-                let first = self
-                    .last_seq
-                    .saturating_add(1)
-                    .saturating_add(length(rows.len()));
-                rows.extend(append.rows(first));
-            }
-            self.tables.insert_receipts(&rows).await?;
-        }
+        let group = append::write(group, self.last_seq.saturating_add(1));
         let keep = (!self.shared.config.keep.is_zero()).then(|| self.shared.clock.now());
-        self.tables.keep_books(portion, keep).await?;
-        self.tables.commit().await?;
-        let books = length(portion.len()).saturating_mul(BOOK_BYTES);
-        self.logged = self.logged.saturating_add(books);
+        let taken = self.shared.queue().taken();
+        let bytes = group.as_ref().map_or(0, |group| length(group.body.len()));
+        let books = length(portion.len()).saturating_mul(PAGE);
+        self.tables.commit(group, portion, &taken, keep).await?;
+        let logged = bytes.saturating_add(books).saturating_add(PAGE);
+        self.logged = self.logged.saturating_add(logged);
+        self.shared.wrote(logged);
         Ok(())
     }
 
     async fn committed(&mut self, group: Vec<Append>) {
-        if !group.is_empty() {
-            let mut items = Vec::with_capacity(group.len());
-            let mut answers = Vec::with_capacity(group.len());
-            for append in group {
-                self.logged = self.logged.saturating_add(append.permit.bytes());
-                let first = self.last_seq.saturating_add(1);
-                let (more, answer) = append.into_items(first);
-                self.last_seq = self.last_seq.saturating_add(length(more.len()));
-                items.extend(more);
-                answers.push(answer);
-            }
+        let (items, answers) = append::read(group, self.last_seq.saturating_add(1));
+        if !items.is_empty() {
+            self.last_seq = self.last_seq.saturating_add(length(items.len()));
             self.shared.committed(items);
             for answer in answers {
                 // Whoever asked may have gone away.
@@ -295,6 +246,26 @@ impl Committer {
             }
         }
         self.checkpoint_if_due().await;
+    }
+
+    /// Whether a group can be written so that the log still has room to be brought into the file:
+    /// a full disk on which only the log could shrink would stay full for ever.
+    async fn make_room(&mut self, group: &[Append]) -> bool {
+        let bytes: u64 = group.iter().map(Append::bytes).sum();
+        if bytes == 0 {
+            return true;
+        }
+        // Once in the log, and once from there in the file.
+        let needed = bytes.saturating_add(ROOM).saturating_mul(2);
+        if self.shared.has_free(needed.saturating_add(self.logged)) {
+            return true;
+        }
+        if self.logged > 0 {
+            self.logged = CHECKPOINT_BYTES;
+            self.checkpoint_if_due().await;
+        }
+        room::check(&self.shared, self.folder.clone()).await;
+        self.shared.has_free(needed.saturating_add(self.logged))
     }
 
     /// Nothing of it is in the file, or nobody knows: that is the difference between a full disk
@@ -337,9 +308,9 @@ impl Committer {
 
     async fn accept(&mut self, command: Command) {
         match command {
-            Command::Taken { seqs, answer } => self.books.taken(seqs, answer),
-            Command::Done(seqs) => self.books.done(seqs),
-            Command::PutBack(seqs) => self.books.put_back(seqs),
+            Command::Taken { answer } => self.books.taken(answer),
+            Command::Done(finished) => self.books.done(finished),
+            Command::PutBack => self.books.put_back(),
             Command::OfferAgain { answer } => {
                 answer.send(self.offer_again().await).ok();
             }
@@ -401,7 +372,8 @@ impl Committer {
         }
         match self.tables.read(after).await {
             Ok((items, upto)) => {
-                self.shared.queue().load(items, upto);
+                let now = self.shared.clock.tick();
+                self.shared.queue().load(items, upto, now);
                 self.shared.ready.notify_one();
             }
             Err(error) => {
@@ -413,7 +385,10 @@ impl Committer {
 
     fn tick(&mut self) {
         self.stalled = false;
-        self.untidy = true;
+        self.due = Due {
+            books: true,
+            tidying: true,
+        };
         let now = self.shared.clock.now().as_millis();
         let oldest = self.shared.queue().oldest();
         let age = oldest.map_or(0, |at| now.saturating_sub(at.as_millis()));
@@ -424,12 +399,12 @@ impl Committer {
     /// One step of deleting what has been kept long enough and of giving back free pages, so that
     /// arrivals never wait for more than one.
     async fn tidy(&mut self) {
-        if !self.untidy || self.stalled || self.shared.failure().is_some() {
-            self.untidy = false;
+        if !self.due.tidying || self.stalled || self.shared.failure().is_some() {
+            self.due.tidying = false;
             return;
         }
         match self.tidy_step().await {
-            Ok(more) => self.untidy = more,
+            Ok(more) => self.due.tidying = more,
             Err(error) => {
                 self.not_committed(Vec::new(), Portion::default(), &error)
                     .await;
@@ -447,9 +422,7 @@ impl Committer {
                 .expire(self.shared.clock.now().before(keep))
                 .await?
         };
-        self.logged = self
-            .logged
-            .saturating_add(expired.saturating_mul(BOOK_BYTES));
+        self.logged = self.logged.saturating_add(expired.saturating_mul(PAGE));
         let shrunk = self.tables.shrink().await?;
         if shrunk {
             // The file itself becomes shorter only by this.
@@ -485,8 +458,7 @@ impl Committer {
 
 fn refuse(group: Vec<Append>, why: &AppendError) {
     for append in group {
-        // Whoever asked may have gone away.
-        append.answer.send(Err(why.clone())).ok();
+        append.refuse(why);
     }
 }
 
@@ -503,5 +475,7 @@ fn length(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
-/// Bytes of the log that the bookkeeping of one receipt is counted with.
-const BOOK_BYTES: u64 = 512;
+/// Bytes of bookkeeping that a commit brings with it, at most about.
+const ROOM: u64 = 1 << 20;
+/// Bytes that a change of a table adds to the log, about.
+const PAGE: u64 = 16 << 10;

@@ -12,10 +12,9 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions as _, Row as _};
 
 use super::JournalError;
-use super::sql::place;
 
 /// The version of the tables below. A file of a newer one is refused.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// An open file that belongs to this process alone.
 #[derive(Debug)]
@@ -49,7 +48,11 @@ pub(super) async fn open(path: &Path) -> Result<Opened, JournalError> {
     // What is still noted as taken was in work when the process died.
     sqlx::raw_sql(
         "begin immediate;
-         update receipts set deaths = deaths + 1 where seq in (select seq from taken);
+         with recursive each (seq, last) as (
+             select first, last from taken
+             union all select seq + 1, last from each where seq < last limit 100000)
+         insert into deaths (seq, deaths) select seq, 1 from each where true
+             on conflict (seq) do update set deaths = deaths + 1;
          delete from taken;
          update meta set value = value + 1 where key = 'opened';
          commit",
@@ -130,6 +133,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .create_if_missing(false)
         // One connection alone: the log's index lives in memory instead of a shared file.
         .locking_mode(SqliteLockingMode::Exclusive)
+        // A group fills few pages, and each is written with two calls to the system.
+        .page_size(16_384)
         // The file can shrink after an outage of the store has made it large.
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         // A commit is one sequential write and one sync.
@@ -138,7 +143,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         // Checkpoints are run by the committer, which sees their errors; SQLite's own hide them.
         .pragma("wal_autocheckpoint", "0")
-        // Deletes are guarded by the trigger, which looks at the same index.
+        // No table refers to another but by the trigger.
         .foreign_keys(false)
         // In KiB: holds a whole transaction, so that it reaches the log in one piece.
         .pragma("cache_size", "-49152")
@@ -162,7 +167,10 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), JournalError> 
     if format == FORMAT {
         Ok(())
     } else {
-        let message = format!("format {format} of the file, where this program knows {FORMAT}");
+        let message = format!(
+            "format {format} of the file, where this program knows {FORMAT}: let the version that \
+             wrote it run until it has nothing unshipped"
+        );
         Err(JournalError::Inconsistent(message))
     }
 }
@@ -179,8 +187,11 @@ async fn scalar(
 
 async fn count(connection: &mut SqliteConnection) -> sqlx::Result<(u64, u64)> {
     let row = sqlx::query(
-        "select (select coalesce(max(seq), 0) from receipts),
-                (select count(*) from receipts where shipped is null)",
+        "select (select coalesce(max(seq + receipts - 1), 0) from groups),
+                (select coalesce(sum(receipts), 0) from groups
+                  where seq not in (select seq from shipped))
+              - (select coalesce(sum(json_array_length(done)), 0) from partly
+                  where seq not in (select seq from shipped))",
     )
     .fetch_one(connection)
     .await?;
@@ -192,39 +203,42 @@ pub(super) fn unusable(error: impl std::fmt::Display) -> JournalError {
     JournalError::File(error.to_string())
 }
 
-/// `raw` is kept once per message: `sha256` finds the copy that is there. Which receipts refer to
-/// a row is looked up in an index rather than counted in the row, since changing a row rewrites
-/// its bytes. `shipped` is null until the store has it. `taken` is what is in work.
+/// `groups`: what was committed together; `seq` is the place of its first receipt, `receipts` how
+/// many it has, `body` as `group` writes them. `partly`: the places of a group that are done,
+/// while others are not. `taken`: what is in work, as runs of places. `deaths`: how many processes
+/// died while they had a receipt. `shipped`: groups that the store has and that are kept.
 const TABLES: &str = "
 begin immediate;
 create table meta (key text primary key, value integer not null) strict, without rowid;
-create table raw (
-    id integer primary key,
-    sha256 blob not null unique,
-    bytes blob not null
-) strict;
-create table receipts (
+create table groups (
     seq integer primary key,
-    id blob not null,
-    at integer not null,
-    door text not null,
-    envelope text not null,
-    raw integer not null,
-    deaths integer not null default 0,
-    shipped integer
+    receipts integer not null,
+    body blob not null
 ) strict;
-create index receipts_raw on receipts (raw);
-create index receipts_shipped on receipts (shipped) where shipped is not null;
-create trigger receipts_deleted after delete on receipts begin
-    delete from raw
-     where id = old.raw and not exists (select 1 from receipts where raw = old.raw);
+create table partly (seq integer primary key, done text not null) strict;
+create table taken (first integer primary key, last integer not null) strict;
+create table deaths (seq integer primary key, deaths integer not null) strict;
+create table shipped (seq integer primary key, at integer not null) strict;
+create trigger groups_deleted after delete on groups begin
+    delete from partly where seq = old.seq;
+    delete from shipped where seq = old.seq;
+    delete from deaths where seq >= old.seq and seq < old.seq + old.receipts;
 end;
-create table taken (seq integer primary key) strict;
 create table directory (
     one integer primary key check (one = 1),
     root blob not null,
     body text not null,
     seq integer not null
 ) strict;
-insert into meta (key, value) values ('format', 1), ('opened', 0), ('failed', 0);
+insert into meta (key, value) values ('format', 2), ('opened', 0), ('failed', 0);
 commit";
+
+/// A place as SQLite stores it.
+pub(super) fn stored(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}
+
+/// A place as it was stored.
+pub(super) fn place(stored: i64) -> u64 {
+    u64::try_from(stored).unwrap_or(0)
+}

@@ -1,10 +1,10 @@
 //! The reading side in memory: what is committed and not yet done, as far as it fits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Entry;
-use crate::model::clock::Timestamp;
+use crate::model::clock::{Tick, Timestamp};
 use crate::model::receipt::{Receipt, ReceiptId};
 
 /// Bytes of committed entries that are kept in memory. Beyond it they stay on file until there is
@@ -22,6 +22,8 @@ pub(super) struct Item {
     pub(super) raw: Arc<[u8]>,
     /// Takes that a process did not survive.
     pub(super) deaths: u32,
+    /// Since when it has been in memory.
+    since: Tick,
     /// Memory that it is counted with: its raw bytes only if no earlier receipt of the same
     /// message is counted with them.
     weight: u64,
@@ -38,12 +40,9 @@ impl Item {
             receipt,
             raw,
             deaths: 0,
+            since: Tick::default(),
             weight,
         }
-    }
-
-    pub(super) fn after_deaths(self, deaths: u32) -> Self {
-        Self { deaths, ..self }
     }
 
     fn entry(&self) -> Entry {
@@ -55,13 +54,55 @@ impl Item {
     }
 }
 
+/// A group of which something is in memory.
+#[derive(Debug)]
+struct Group {
+    /// Its receipts.
+    count: usize,
+    /// The places of those that are done.
+    done: Vec<u64>,
+}
+
+/// A group as it is read from file.
+#[derive(Debug)]
+pub(super) struct Stored {
+    /// The place of its first receipt.
+    pub(super) first: u64,
+    /// Its receipts, those that are done or cannot be read included.
+    pub(super) count: usize,
+    /// The places of those that are done.
+    pub(super) done: Vec<u64>,
+    /// The others.
+    pub(super) items: Vec<Item>,
+}
+
+impl Stored {
+    /// The place of its last receipt.
+    pub(super) fn last(&self) -> u64 {
+        self.first
+            .saturating_add(length(self.count))
+            .saturating_sub(1)
+    }
+}
+
+/// What has been finished, by group.
+#[derive(Debug, Default)]
+pub(super) struct Finished {
+    /// Groups of which everything is done.
+    pub(super) groups: Vec<u64>,
+    /// Of groups of which something is done: all places that are.
+    pub(super) partly: BTreeMap<u64, Vec<u64>>,
+}
+
 /// What is ready and what is taken. Everything up to `loaded` is here or done; what lies between
-/// `loaded` and `committed` is on file alone.
+/// `loaded` and `committed` is on file alone. A group is here as a whole or not at all.
 #[derive(Debug)]
 pub(super) struct Queue {
     ready: BTreeMap<u64, Item>,
     taken: BTreeMap<u64, Item>,
     taken_ids: HashMap<ReceiptId, u64>,
+    /// By the place of their first receipt.
+    groups: BTreeMap<u64, Group>,
     bytes: u64,
     limit: u64,
     loaded: u64,
@@ -76,6 +117,7 @@ impl Queue {
             ready: BTreeMap::new(),
             taken: BTreeMap::new(),
             taken_ids: HashMap::new(),
+            groups: BTreeMap::new(),
             bytes: 0,
             limit,
             loaded: if unshipped == 0 { committed } else { 0 },
@@ -84,17 +126,24 @@ impl Queue {
         }
     }
 
-    /// Just committed, in order, behind everything before. Kept only while nothing waits on file
-    /// that comes first, and while there is room.
-    pub(super) fn committed(&mut self, items: Vec<Item>) {
-        for item in items {
-            let in_turn = self.loaded == self.committed;
-            let fits = self.bytes == 0 || self.bytes.saturating_add(item.weight) <= self.limit;
-            self.committed = item.seq;
-            self.unshipped = self.unshipped.saturating_add(1);
-            if in_turn && fits {
-                self.loaded = item.seq;
-                self.insert(item);
+    /// A group that was just committed, in order, behind everything before. Kept only while
+    /// nothing waits on file that comes first, and while there is room.
+    pub(super) fn committed(&mut self, items: Vec<Item>, now: Tick) {
+        let (Some(first), Some(last)) = (items.first(), items.last()) else {
+            return;
+        };
+        let (first, last, count) = (first.seq, last.seq, items.len());
+        let weight: u64 = items.iter().map(|item| item.weight).sum();
+        let in_turn = self.loaded == self.committed;
+        let fits = self.bytes == 0 || self.bytes.saturating_add(weight) <= self.limit;
+        self.committed = last;
+        self.unshipped = self.unshipped.saturating_add(length(count));
+        if in_turn && fits {
+            self.loaded = last;
+            let done = Vec::new();
+            self.groups.insert(first, Group { count, done });
+            for item in items {
+                self.insert(item, now);
             }
         }
     }
@@ -107,11 +156,22 @@ impl Queue {
 
     /// Read from file, in order; nothing unshipped lies between them and up to `upto`, or up to
     /// the end if that is `None`.
-    pub(super) fn load(&mut self, items: Vec<Item>, upto: Option<u64>) {
+    pub(super) fn load(&mut self, groups: Vec<Stored>, upto: Option<u64>, now: Tick) {
         self.loaded = upto.unwrap_or(self.committed);
-        for item in items {
-            if !self.taken.contains_key(&item.seq) && !self.ready.contains_key(&item.seq) {
-                self.insert(item);
+        for stored in groups {
+            // What is known here is newer than what the file says.
+            let group = self.groups.entry(stored.first).or_insert(Group {
+                count: stored.count,
+                done: stored.done,
+            });
+            let done: HashSet<u64> = group.done.iter().copied().collect();
+            for item in stored.items {
+                let known = self.taken.contains_key(&item.seq)
+                    || self.ready.contains_key(&item.seq)
+                    || done.contains(&item.seq);
+                if !known {
+                    self.insert(item, now);
+                }
             }
         }
     }
@@ -125,6 +185,10 @@ impl Queue {
             self.bytes = self.bytes.saturating_sub(ready);
             self.ready.clear();
             self.loaded = 0;
+            // What was done of them is to be offered again; what is in work still is.
+            for group in self.groups.values_mut() {
+                group.done.clear();
+            }
         }
     }
 
@@ -159,23 +223,49 @@ impl Queue {
             .collect()
     }
 
-    /// The places of those of `ids` that were taken; they are gone from here now.
-    pub(super) fn finish(&mut self, ids: &[ReceiptId]) -> Vec<u64> {
-        let items = self.remove_taken(ids);
-        for item in &items {
-            self.bytes = self.bytes.saturating_sub(item.weight);
-            self.unshipped = self.unshipped.saturating_sub(1);
+    /// What is in work, as runs of places: the first and the last of each.
+    pub(super) fn taken(&self) -> Vec<(u64, u64)> {
+        let mut runs: Vec<(u64, u64)> = Vec::new();
+        for &seq in self.taken.keys() {
+            match runs.last_mut() {
+                Some((_, last)) if last.checked_add(1) == Some(seq) => *last = seq,
+                _ => runs.push((seq, seq)),
+            }
         }
-        items.iter().map(|item| item.seq).collect()
+        runs
     }
 
-    /// The places of those of `ids` that were taken; they are ready again.
-    pub(super) fn put_back(&mut self, ids: &[ReceiptId]) -> Vec<u64> {
+    /// Those of `ids` that were taken are done: they are gone from here now.
+    pub(super) fn finish(&mut self, ids: &[ReceiptId]) -> Finished {
+        let mut finished = Finished::default();
+        for item in self.remove_taken(ids) {
+            self.bytes = self.bytes.saturating_sub(item.weight);
+            self.unshipped = self.unshipped.saturating_sub(1);
+            let Some((&first, group)) = self.groups.range_mut(..=item.seq).next_back() else {
+                continue;
+            };
+            group.done.push(item.seq);
+            if group.done.len() < group.count {
+                finished.partly.insert(first, Vec::new());
+            } else {
+                finished.partly.remove(&first);
+                finished.groups.push(first);
+                self.groups.remove(&first);
+            }
+        }
+        for (first, done) in &mut finished.partly {
+            if let Some(group) = self.groups.get(first) {
+                done.clone_from(&group.done);
+            }
+        }
+        finished
+    }
+
+    /// Those of `ids` that were taken are ready again.
+    pub(super) fn put_back(&mut self, ids: &[ReceiptId]) {
         let items = self.remove_taken(ids);
-        let seqs = items.iter().map(|item| item.seq).collect();
         self.ready
             .extend(items.into_iter().map(|item| (item.seq, item)));
-        seqs
     }
 
     /// The same for places.
@@ -198,16 +288,22 @@ impl Queue {
 
     /// When the oldest that is here was accepted.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
-        let ready = self.ready.first_key_value();
-        let taken = self.taken.first_key_value();
-        ready
-            .into_iter()
-            .chain(taken)
-            .min_by_key(|(seq, _)| **seq)
-            .map(|(_, item)| item.receipt.at)
+        self.first().map(|item| item.receipt.at)
     }
 
-    fn insert(&mut self, item: Item) {
+    /// Since when the oldest that is here has been here, whatever the clock was set to.
+    pub(super) fn oldest_since(&self) -> Option<Tick> {
+        self.first().map(|item| item.since)
+    }
+
+    fn first(&self) -> Option<&Item> {
+        let ready = self.ready.values().next();
+        let taken = self.taken.values().next();
+        ready.into_iter().chain(taken).min_by_key(|item| item.seq)
+    }
+
+    fn insert(&mut self, mut item: Item, now: Tick) {
+        item.since = now;
         self.bytes = self.bytes.saturating_add(item.weight);
         self.ready.insert(item.seq, item);
     }
@@ -218,4 +314,8 @@ impl Queue {
             .filter_map(|seq| self.taken.remove(&seq))
             .collect()
     }
+}
+
+fn length(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -24,6 +25,8 @@ pub(super) struct Shared {
     waiting: AtomicUsize,
     waiting_bytes: AtomicU64,
     commits: AtomicU64,
+    /// Free bytes on the disk: what the last look has shown, less what was written since.
+    free: AtomicU64,
     /// The disk is below its floor.
     below_floor: AtomicBool,
     /// A write found no room; tried again after the next look at the disk.
@@ -50,6 +53,7 @@ impl Shared {
             waiting: AtomicUsize::new(0),
             waiting_bytes: AtomicU64::new(0),
             commits: AtomicU64::new(0),
+            free: AtomicU64::new(u64::MAX),
             below_floor: AtomicBool::new(false),
             full: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -107,9 +111,10 @@ impl Shared {
     pub(super) fn committed(&self, items: Vec<Item>) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.metrics.journal_commit();
+        let now = self.clock.tick();
         let unshipped = {
             let mut queue = self.queue();
-            queue.committed(items);
+            queue.committed(items, now);
             queue.unshipped()
         };
         self.metrics.set_journal_unshipped(unshipped);
@@ -129,10 +134,9 @@ impl Shared {
         }
     }
 
-    pub(super) fn put_back(&self, ids: &[ReceiptId]) -> Vec<u64> {
-        let seqs = self.queue().put_back(ids);
+    pub(super) fn put_back(&self, ids: &[ReceiptId]) {
+        self.queue().put_back(ids);
         self.ready.notify_one();
-        seqs
     }
 
     /// Nothing is accepted from now on.
@@ -151,8 +155,23 @@ impl Shared {
         self.full.store(true, Ordering::Relaxed);
     }
 
+    /// Whether that much can certainly be written.
+    pub(super) fn has_free(&self, bytes: u64) -> bool {
+        self.free.load(Ordering::Relaxed) >= bytes
+    }
+
+    /// So much was written.
+    pub(super) fn wrote(&self, bytes: u64) {
+        let less = |free: u64| Some(free.saturating_sub(bytes));
+        // Never fails: there always is a new value.
+        self.free
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .ok();
+    }
+
     /// What a look at the disk has shown.
     pub(super) fn set_free(&self, free: u64) {
+        self.free.store(free, Ordering::Relaxed);
         let below = free < self.config.disk_floor;
         if self.below_floor.swap(below, Ordering::Relaxed) != below {
             tracing::warn!(
@@ -194,6 +213,12 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
+    }
+
+    /// How long the oldest unshipped receipt in memory has been there.
+    pub(super) fn behind(&self) -> Duration {
+        let oldest = self.queue().oldest_since();
+        oldest.map_or(Duration::ZERO, |since| self.clock.tick().since(since))
     }
 
     pub(super) fn status(&self) -> JournalStatus {
@@ -252,10 +277,6 @@ pub(super) struct Taken {
 impl Taken {
     pub(super) fn is_empty(&self) -> bool {
         self.seqs.is_empty()
-    }
-
-    pub(super) fn seqs(&self) -> Vec<u64> {
-        self.seqs.clone()
     }
 
     pub(super) fn keep(mut self) -> Vec<Entry> {

@@ -1,7 +1,9 @@
-//! What is written to and read from the tables. Transactions are begun and ended here by plain
-//! statements: a failed `COMMIT` must leave no doubt about whether one is still open.
+//! What is written to and read from the tables. A transaction is one text of several statements,
+//! so that the connection's thread is handed one piece of work for each; they are begun and ended
+//! by plain statements: a failed `COMMIT` must leave no doubt about whether one is still open.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -9,109 +11,73 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection as _, Row as _};
 
 use super::JournalError;
-use super::file::{Opened, unusable};
+use super::books::Portion;
+use super::file::{Opened, place, stored, unusable};
+use super::group::{self, Part};
 use super::mirror::Page;
-use super::queue::Item;
-use super::sql::{Bound, Repeated, Row, place, stored};
+use super::queue::{Item, Stored};
 use crate::model::clock::Timestamp;
 use crate::model::digest::Digest;
-use crate::model::receipt::{Receipt, ReceiptId};
 use crate::model::secret::Secret;
 
-use super::books::Portion;
-
-/// Receipts read back at a time.
+/// Groups looked at for one reading.
 const READ: i64 = 512;
-/// Raw bytes read back at a time, beyond the first message.
+/// Bytes read back at a time, beyond the first group.
 const READ_BYTES: u64 = 8 << 20;
-/// Kept receipts deleted in one transaction.
-const EXPIRE: i64 = 512;
-/// Free pages given back in one step, and how many there must be.
-const SHRINK: i64 = 4_096;
+/// Kept groups deleted in one transaction.
+const EXPIRE: i64 = 128;
+/// Free pages given back in one step, and how many there must be: 16 MiB.
+const SHRINK: i64 = 1_024;
 
-/// A receipt to be inserted.
+/// A group is written.
+macro_rules! arrive {
+    () => {
+        "insert into groups (seq, receipts, body) values (?, ?, ?);"
+    };
+}
+
+/// What is in work, and of which groups something is done, is noted.
+macro_rules! note {
+    () => {
+        "delete from taken;
+         insert into taken (first, last) select value ->> 0, value ->> 1 from json_each(?);
+         insert or replace into partly (seq, done) select value ->> 0, value ->> 1 from json_each(?);"
+    };
+}
+
+/// Groups of which everything is done are deleted.
+macro_rules! delete {
+    () => {
+        "delete from groups where seq in (select value from json_each(?));"
+    };
+}
+
+/// Or kept as shipped.
+macro_rules! keep {
+    () => {
+        "insert or replace into shipped (at, seq) select ?, value from json_each(?);"
+    };
+}
+
+/// A group to be written.
 #[derive(Debug)]
-pub(super) struct NewRow<'a> {
-    pub(super) seq: u64,
-    pub(super) receipt: &'a Receipt,
-    pub(super) envelope: &'a str,
+pub(super) struct NewGroup {
+    /// The place of its first receipt.
+    pub(super) first: u64,
+    /// Its receipts.
+    pub(super) count: usize,
+    /// Its arrivals, as [`group`] writes them.
+    pub(super) body: Vec<u8>,
 }
 
-impl Row for NewRow<'_> {
-    fn bind<'q>(&self, query: Bound<'q>) -> Bound<'q> {
-        query
-            .bind(stored(self.seq))
-            .bind(self.receipt.id.as_bytes().to_vec())
-            .bind(self.receipt.at.as_millis())
-            .bind(self.receipt.door.as_str().to_owned())
-            .bind(self.envelope.to_owned())
-            .bind(self.receipt.digest.as_bytes().to_vec())
-    }
-}
-
-/// Raw bytes to be inserted unless they are there.
-#[derive(Debug)]
-pub(super) struct RawRow<'a> {
-    pub(super) digest: Digest,
-    pub(super) bytes: &'a [u8],
-}
-
-impl Row for RawRow<'_> {
-    fn bind<'q>(&self, query: Bound<'q>) -> Bound<'q> {
-        query
-            .bind(self.digest.as_bytes().to_vec())
-            .bind(self.bytes.to_vec())
-    }
-}
-
-/// The connection and its prepared statements.
+/// The connection, and how it is set.
 pub(super) struct Tables {
     connection: SqliteConnection,
     lock: File,
-    statements: Statements,
     /// Whether a commit syncs as the connection is set now.
     syncs: bool,
     /// The digest of the mirrored directory's body, where it is known.
     mirrored: Option<Digest>,
-}
-
-struct Statements {
-    insert_raw: Repeated,
-    insert_receipts: Repeated,
-    insert_taken: Repeated,
-    delete_taken: Repeated,
-    delete_receipts: Repeated,
-    keep_receipts: Repeated,
-    read_raw: Repeated,
-}
-
-impl Statements {
-    fn new() -> Self {
-        Self {
-            insert_raw: Repeated::new(
-                "insert into raw (sha256, bytes) values ",
-                "(?,?)",
-                " on conflict (sha256) do nothing",
-            ),
-            // `cross join` fixes the order: the few new ones look up the many old ones.
-            insert_receipts: Repeated::new(
-                "insert into receipts (seq, id, at, door, envelope, raw)
-                 select new.column1, new.column2, new.column3, new.column4, new.column5, raw.id
-                   from (values ",
-                "(?,?,?,?,?,?)",
-                ") as new cross join raw on raw.sha256 = new.column6",
-            ),
-            insert_taken: Repeated::new("insert or ignore into taken (seq) values ", "(?)", ""),
-            delete_taken: Repeated::new("delete from taken where seq in (", "?", ")"),
-            delete_receipts: Repeated::new("delete from receipts where seq in (", "?", ")"),
-            keep_receipts: Repeated::new(
-                "update receipts set shipped = ? where seq in (",
-                "?",
-                ")",
-            ),
-            read_raw: Repeated::new("select id, sha256, bytes from raw where id in (", "?", ")"),
-        }
-    }
 }
 
 impl Tables {
@@ -119,14 +85,53 @@ impl Tables {
         Self {
             connection: opened.connection,
             lock: opened.lock,
-            statements: Statements::new(),
             syncs: true,
             mirrored: None,
         }
     }
 
-    /// Begins a transaction whose commit syncs, or one that merely survives this process.
-    pub(super) async fn begin(&mut self, syncs: bool) -> sqlx::Result<()> {
+    /// Commits a group with a sync, or bookkeeping alone, which merely survives this process.
+    /// `taken`: what is in work, as runs of places. What is done is deleted, or kept as shipped
+    /// at `keep`.
+    pub(super) async fn commit(
+        &mut self,
+        group: Option<NewGroup>,
+        portion: &Portion,
+        taken: &[(u64, u64)],
+        keep: Option<Timestamp>,
+    ) -> sqlx::Result<()> {
+        self.syncing(group.is_some()).await?;
+        let books = !portion.is_empty();
+        let text = match (group.is_some(), books, keep) {
+            (true, false, _) => concat!("begin immediate;", arrive!(), "commit"),
+            (true, true, None) => {
+                concat!("begin immediate;", arrive!(), note!(), delete!(), "commit")
+            }
+            (true, true, Some(_)) => {
+                concat!("begin immediate;", arrive!(), note!(), keep!(), "commit")
+            }
+            (false, _, None) => concat!("begin immediate;", note!(), delete!(), "commit"),
+            (false, _, Some(_)) => concat!("begin immediate;", note!(), keep!(), "commit"),
+        };
+        let mut query = sqlx::query(text);
+        if let Some(group) = group {
+            query = query
+                .bind(stored(group.first))
+                .bind(i64::try_from(group.count).unwrap_or(i64::MAX))
+                .bind(group.body);
+        }
+        if books {
+            query = query.bind(pairs(taken)).bind(lists(&portion.partly));
+            if let Some(now) = keep {
+                query = query.bind(now.as_millis());
+            }
+            query = query.bind(list(&portion.groups));
+        }
+        query.execute(&mut self.connection).await.map(drop)
+    }
+
+    /// Sets whether commits sync from now on.
+    async fn syncing(&mut self, syncs: bool) -> sqlx::Result<()> {
         if self.syncs != syncs {
             let level = if syncs {
                 "pragma synchronous = full"
@@ -136,11 +141,7 @@ impl Tables {
             self.execute(level).await?;
             self.syncs = syncs;
         }
-        self.execute("begin immediate").await
-    }
-
-    pub(super) async fn commit(&mut self) -> sqlx::Result<()> {
-        self.execute("commit").await
+        Ok(())
     }
 
     /// Ends what may be open. `false`: nobody knows how it stands.
@@ -150,83 +151,18 @@ impl Tables {
         self.execute("begin immediate; rollback").await.is_ok()
     }
 
-    pub(super) async fn insert_raw(&mut self, rows: &[RawRow<'_>]) -> sqlx::Result<()> {
-        self.statements
-            .insert_raw
-            .run(&mut self.connection, None, rows)
-            .await?;
-        Ok(())
-    }
-
-    /// Their raw bytes must be there: one that would be without is an error, for it would be
-    /// acknowledged and not be there.
-    pub(super) async fn insert_receipts(&mut self, rows: &[NewRow<'_>]) -> sqlx::Result<()> {
-        let inserted = self
-            .statements
-            .insert_receipts
-            .run(&mut self.connection, None, rows)
-            .await?;
-        if usize::try_from(inserted) == Ok(rows.len()) {
-            Ok(())
-        } else {
-            Err(sqlx::Error::RowNotFound)
-        }
-    }
-
-    /// Writes bookkeeping. What is done is deleted, or kept since `keep`.
-    pub(super) async fn keep_books(
-        &mut self,
-        portion: &Portion,
-        keep: Option<Timestamp>,
-    ) -> sqlx::Result<()> {
-        let Self {
-            connection,
-            statements,
-            ..
-        } = self;
-        // In this order: what was put back may be among the taken again.
-        statements
-            .delete_taken
-            .run(connection, None, &portion.put_back)
-            .await?;
-        statements
-            .insert_taken
-            .run(connection, None, &portion.taken)
-            .await?;
-        statements
-            .delete_taken
-            .run(connection, None, &portion.done)
-            .await?;
-        match keep.map(Timestamp::as_millis) {
-            None => {
-                statements
-                    .delete_receipts
-                    .run(connection, None, &portion.done)
-                    .await?;
-            }
-            now => {
-                statements
-                    .keep_receipts
-                    .run(connection, now, &portion.done)
-                    .await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Deletes some of what has been kept since before `before`; how many.
+    /// Deletes some of what has been kept since before `before`; how many groups. What was shipped
+    /// late holds up what lies behind it, no longer than it is kept itself.
     pub(super) async fn expire(&mut self, before: Timestamp) -> sqlx::Result<u64> {
-        self.begin(false).await?;
+        self.syncing(false).await?;
         let deleted = sqlx::query(
-            "delete from receipts where seq in (
-                 select seq from receipts where shipped is not null and shipped < ?
-                  order by shipped limit ?)",
+            "delete from groups where seq in (
+                 select seq from (select seq, at from shipped order by seq limit ?) where at < ?)",
         )
-        .bind(before.as_millis())
         .bind(EXPIRE)
+        .bind(before.as_millis())
         .execute(&mut self.connection)
         .await?;
-        self.commit().await?;
         Ok(deleted.rows_affected())
     }
 
@@ -240,9 +176,8 @@ impl Tables {
         if free < SHRINK || free < pages / 2 {
             return Ok(false);
         }
-        self.begin(false).await?;
-        self.execute("pragma incremental_vacuum(4096)").await?;
-        self.commit().await?;
+        self.syncing(false).await?;
+        self.execute("pragma incremental_vacuum(1024)").await?;
         Ok(true)
     }
 
@@ -262,75 +197,42 @@ impl Tables {
         }
     }
 
-    /// The next unshipped behind `after`, in order, and up to where that is all (`None`: the end).
-    pub(super) async fn read(&mut self, after: u64) -> sqlx::Result<(Vec<Item>, Option<u64>)> {
+    /// The next unshipped groups behind `after`, in order, and up to where that is all (`None`:
+    /// the end).
+    pub(super) async fn read(&mut self, after: u64) -> sqlx::Result<(Vec<Stored>, Option<u64>)> {
         let (last, complete) = self.measure(after).await?;
         let rows = sqlx::query(
-            "select seq, id, at, door, envelope, deaths, raw from receipts
-              where seq > ? and seq <= ? and shipped is null order by seq",
+            "select seq, receipts, body, done from groups left join partly using (seq)
+              where seq > ? and seq <= ? and seq not in (select seq from shipped) order by seq",
         )
         .bind(stored(after))
         .bind(stored(last))
         .fetch_all(&mut self.connection)
         .await?;
-        let mut keys: Vec<i64> = rows
+        let mut groups = rows
             .iter()
-            .map(|row| row.try_get("raw"))
-            .collect::<Result<_, _>>()?;
-        keys.sort_unstable();
-        keys.dedup();
-        let mut raws: HashMap<i64, Raw> = HashMap::with_capacity(keys.len());
-        for row in self
-            .statements
-            .read_raw
-            .fetch(&mut self.connection, &keys)
-            .await?
-        {
-            let bytes: Arc<[u8]> = row.try_get::<&[u8], _>("bytes")?.into();
-            raws.insert(
-                row.try_get("id")?,
-                Raw {
-                    digest: digest(&row)?,
-                    bytes,
-                    counted: false,
-                },
-            );
-        }
-        let mut items = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let raw = raws.get_mut(&row.try_get::<i64, _>("raw")?);
-            match raw.and_then(|raw| item(row, raw)) {
-                Some(item) => items.push(item),
-                None => tracing::error!(
-                    seq = row.try_get::<i64, _>("seq")?,
-                    "journal row is damaged: it is left in the file and not shipped"
-                ),
-            }
-        }
-        Ok((items, (!complete).then_some(last)))
+            .map(read_group)
+            .collect::<sqlx::Result<Vec<_>>>()?;
+        let upto = groups.last().map_or(last, Stored::last);
+        self.count_deaths(&mut groups).await?;
+        Ok((groups, (!complete).then_some(upto)))
     }
 
     /// Up to where to read so that it is not too much; and whether that is the end.
     async fn measure(&mut self, after: u64) -> sqlx::Result<(u64, bool)> {
         let rows = sqlx::query(
-            "select receipts.seq, receipts.raw, length(raw.bytes)
-               from receipts join raw on raw.id = receipts.raw
-              where receipts.seq > ? and receipts.shipped is null
-              order by receipts.seq limit ?",
+            "select seq, length(body) from groups
+              where seq > ? and seq not in (select seq from shipped) order by seq limit ?",
         )
         .bind(stored(after))
         .bind(READ)
         .fetch_all(&mut self.connection)
         .await?;
-        let (mut last, mut bytes, mut previous) = (after, 0_u64, None);
+        let (mut last, mut bytes) = (after, 0_u64);
         for row in &rows {
-            let raw: i64 = row.try_get(1)?;
-            if previous != Some(raw) {
-                bytes = bytes.saturating_add(place(row.try_get(2)?));
-                if bytes > READ_BYTES && previous.is_some() {
-                    return Ok((last, false));
-                }
-                previous = Some(raw);
+            bytes = bytes.saturating_add(place(row.try_get(1)?));
+            if bytes > READ_BYTES && last > after {
+                return Ok((last, false));
             }
             last = place(row.try_get(0)?);
         }
@@ -338,21 +240,49 @@ impl Tables {
         Ok((last, complete))
     }
 
-    /// Makes what is kept unshipped again; how many.
-    pub(super) async fn offer_again(&mut self) -> sqlx::Result<u64> {
-        self.begin(false).await?;
-        let offered = sqlx::query("update receipts set shipped = null where shipped is not null")
-            .execute(&mut self.connection)
+    /// Notes with each item how many processes died while they had it.
+    async fn count_deaths(&mut self, groups: &mut [Stored]) -> sqlx::Result<()> {
+        let (Some(first), Some(last)) = (groups.first(), groups.last()) else {
+            return Ok(());
+        };
+        let rows = sqlx::query("select seq, deaths from deaths where seq >= ? and seq <= ?")
+            .bind(stored(first.first))
+            .bind(stored(last.last()))
+            .fetch_all(&mut self.connection)
             .await?;
-        self.commit().await?;
-        Ok(offered.rows_affected())
+        let mut deaths = BTreeMap::new();
+        for row in &rows {
+            let count = u32::try_from(row.try_get::<i64, _>(1)?).unwrap_or(u32::MAX);
+            deaths.insert(place(row.try_get(0)?), count);
+        }
+        for item in groups.iter_mut().flat_map(|group| &mut group.items) {
+            item.deaths = deaths.get(&item.seq).copied().unwrap_or(0);
+        }
+        Ok(())
+    }
+
+    /// Makes what is kept unshipped again; how many receipts.
+    pub(super) async fn offer_again(&mut self) -> sqlx::Result<u64> {
+        self.syncing(false).await?;
+        self.execute("begin immediate").await?;
+        let count =
+            "select (select coalesce(sum(receipts), 0) from groups join shipped using (seq))
+                          + (select coalesce(sum(json_array_length(done)), 0) from partly
+                              where seq not in (select seq from shipped))";
+        let offered: i64 = sqlx::query_scalar(count)
+            .fetch_one(&mut self.connection)
+            .await?;
+        self.execute("delete from shipped; delete from partly; commit")
+            .await?;
+        Ok(place(offered))
     }
 
     pub(super) async fn save_directory(&mut self, page: &Page) -> sqlx::Result<()> {
         let mut identity = page.root.expose().to_vec();
         identity.extend_from_slice(page.body.as_bytes());
         let identity = Digest::of(&identity);
-        self.begin(true).await?;
+        self.syncing(true).await?;
+        self.execute("begin immediate").await?;
         if self.mirrored == Some(identity) {
             // Most changes of the feed leave the directory as it is.
             sqlx::query("update directory set seq = ?")
@@ -367,7 +297,7 @@ impl Tables {
                 .execute(&mut self.connection)
                 .await?;
         }
-        self.commit().await?;
+        self.execute("commit").await?;
         self.mirrored = Some(identity);
         Ok(())
     }
@@ -426,32 +356,72 @@ impl Tables {
     }
 }
 
-struct Raw {
-    digest: Digest,
-    bytes: Arc<[u8]>,
-    /// Whether an item before is counted with these bytes.
-    counted: bool,
-}
-
-fn digest(row: &SqliteRow) -> sqlx::Result<Digest> {
-    let bytes: Option<[u8; 32]> = row.try_get::<&[u8], _>("sha256")?.try_into().ok();
-    bytes
-        .map(Digest::from_bytes)
-        .ok_or_else(|| sqlx::Error::Decode("length of a digest".into()))
-}
-
-/// `None` for what this version cannot read.
-fn item(row: &SqliteRow, raw: &mut Raw) -> Option<Item> {
-    let id: [u8; 16] = row.try_get::<&[u8], _>("id").ok()?.try_into().ok()?;
-    let receipt = Receipt {
-        id: ReceiptId::from_bytes(id),
-        at: Timestamp::from_millis(row.try_get("at").ok()?),
-        door: row.try_get::<&str, _>("door").ok()?.parse().ok()?,
-        envelope: serde_json::from_str(row.try_get("envelope").ok()?).ok()?,
-        digest: raw.digest,
+/// What is damaged, or of a newer version, is left in the file and not given out.
+fn read_group(row: &SqliteRow) -> sqlx::Result<Stored> {
+    let first = place(row.try_get(0)?);
+    let done: Option<&str> = row.try_get(3)?;
+    let done = done.map_or(Ok(Vec::new()), serde_json::from_str);
+    let mut stored = Stored {
+        first,
+        count: usize::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default(),
+        done: done.map_err(|error| sqlx::Error::Decode(error.into()))?,
+        items: Vec::new(),
     };
-    let deaths = u32::try_from(row.try_get::<i64, _>("deaths").ok()?).ok()?;
-    let first = !std::mem::replace(&mut raw.counted, true);
-    let seq = place(row.try_get("seq").ok()?);
-    Some(Item::new(seq, receipt, Arc::clone(&raw.bytes), first).after_deaths(deaths))
+    let mut unreadable = 0_u64;
+    for part in group::parts(row.try_get(2)?) {
+        match part {
+            Ok(part) => stored.items.extend(items(part)),
+            Err(group::Unreadable) => unreadable += 1,
+        }
+    }
+    if unreadable > 0 {
+        tracing::error!(
+            seq = first,
+            unreadable,
+            "journal: damaged, or of a newer version: left in the file and not shipped"
+        );
+    }
+    stored.items.retain(|item| !stored.done.contains(&item.seq));
+    Ok(stored)
+}
+
+fn items(part: Part) -> impl Iterator<Item = Item> {
+    let Part {
+        first,
+        receipts,
+        raw,
+    } = part;
+    (first..)
+        .zip(receipts)
+        .map(move |(seq, receipt)| Item::new(seq, receipt, Arc::clone(&raw), seq == first))
+}
+
+/// `[[1,4],[6,6]]`
+fn pairs(runs: &[(u64, u64)]) -> String {
+    let runs: Vec<_> = runs
+        .iter()
+        .map(|(first, last)| format!("[{first},{last}]"))
+        .collect();
+    format!("[{}]", runs.join(","))
+}
+
+/// `[[1,"[1,2]"]]`
+fn lists(partly: &BTreeMap<u64, Vec<u64>>) -> String {
+    let lists: Vec<_> = partly
+        .iter()
+        .map(|(group, done)| format!("[{group},\"{}\"]", list(done)))
+        .collect();
+    format!("[{}]", lists.join(","))
+}
+
+/// `[1,2]`
+fn list(places: &[u64]) -> String {
+    let mut text = String::from("[");
+    for (index, place) in places.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        // Writing to a string cannot fail.
+        write!(text, "{comma}{place}").ok();
+    }
+    text.push(']');
+    text
 }

@@ -120,8 +120,10 @@ async fn rows(folder: &Path, table: &'static str) -> i64 {
     let url = format!("sqlite:{}", file(folder).display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     let query = match table {
-        "raw" => "select count(*) from raw",
-        "receipts" => "select count(*) from receipts",
+        "groups" => "select count(*) from groups",
+        "partly" => "select count(*) from partly",
+        "deaths" => "select count(*) from deaths",
+        "shipped" => "select count(*) from shipped",
         _ => "select count(*) from taken",
     };
     let count = sqlx::query_scalar(query)
@@ -151,7 +153,7 @@ async fn what_is_appended_is_taken_in_order_and_gone_when_done() {
     journal.done(&ids(&entries)).await.unwrap();
     assert_eq!(journal.status().unshipped, 0);
     journal.close().await;
-    for table in ["receipts", "raw", "taken"] {
+    for table in ["groups", "partly", "deaths", "shipped", "taken"] {
         assert_eq!(rows(folder.path(), table).await, 0, "{table}");
     }
 }
@@ -279,27 +281,54 @@ async fn take_waits_and_loses_nothing_when_it_is_dropped() {
     );
 }
 
-// the same bytes twice are two receipts, kept once
+// the same bytes twice are two receipts; those of one message are kept once
 #[tokio::test]
-async fn equal_bytes_are_kept_once_until_the_last_reference_goes() {
+async fn the_bytes_of_one_message_are_kept_once() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path()).await;
-    journal.append(arrival(&[1, 2], b"same")).await.unwrap();
-    let first = journal.take(ALL, ANY).await.unwrap();
-    journal.append(arrival(&[3], b"same")).await.unwrap();
-    journal.done(&ids(&first)).await.unwrap();
+    let raw = vec![b'x'; MIB];
+    journal
+        .append(arrival(&(0..100).collect::<Vec<_>>(), &raw))
+        .await
+        .unwrap();
+    journal.append(arrival(&[100], &raw)).await.unwrap();
     journal.close().await;
-    assert_eq!(rows(folder.path(), "raw").await, 1);
-    assert_eq!(rows(folder.path(), "receipts").await, 1);
+    let size = std::fs::metadata(file(folder.path())).unwrap().len();
+    assert!(size < 3 << 20, "{size}");
 
     let journal = open(folder.path()).await;
-    let last = journal.take(ALL, ANY).await.unwrap();
-    assert_eq!(&*last[0].raw, b"same");
-    journal.done(&ids(&last)).await.unwrap();
-    journal.append(arrival(&[4], b"same")).await.unwrap();
-    assert_eq!(&*journal.take(1, ANY).await.unwrap()[0].raw, b"same");
+    let entries = journal.take(ALL, ANY).await.unwrap();
+    assert_eq!(numbers(&entries), (0..=100).collect::<Vec<_>>());
+    assert!(entries.iter().all(|entry| *entry.raw == *raw));
+    journal.done(&ids(&entries)[..100]).await.unwrap();
     journal.close().await;
-    assert_eq!(rows(folder.path(), "raw").await, 1);
+    assert_eq!(rows(folder.path(), "groups").await, 1);
+}
+
+// of what was committed together a part can be done; a restart offers the others alone
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_can_be_done_in_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    journal
+        .append(arrival(&[0, 1, 2, 3], b"four"))
+        .await
+        .unwrap();
+    let entries = journal.take(ALL, ANY).await.unwrap();
+    journal.done(&ids(&entries)[1..3]).await.unwrap();
+    journal.close().await;
+    assert_eq!(rows(folder.path(), "partly").await, 1);
+
+    let journal = open(folder.path()).await;
+    assert_eq!(journal.status().unshipped, 2);
+    let entries = journal.take(ALL, ANY).await.unwrap();
+    assert_eq!(numbers(&entries), [0, 3]);
+    journal.done(&ids(&entries)).await.unwrap();
+    assert_eq!(journal.offer_again().await.unwrap(), 0, "none is kept");
+    journal.close().await;
+    for table in ["groups", "partly"] {
+        assert_eq!(rows(folder.path(), table).await, 0, "{table}");
+    }
 }
 
 // Limit: a message of 50 MiB
@@ -452,7 +481,7 @@ async fn a_file_of_a_newer_version_is_refused() {
     open(folder.path()).await.close().await;
     let url = format!("sqlite:{}", file(folder.path()).display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
-    let newer = "update meta set value = 2 where key = 'format'";
+    let newer = "update meta set value = value + 1 where key = 'format'";
     sqlx::raw_sql(newer).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     let outcome = open_as(folder.path(), config()).await;
@@ -463,25 +492,45 @@ async fn a_file_of_a_newer_version_is_refused() {
 async fn a_damaged_row_stops_nobody_and_stays() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path()).await;
-    for n in 1..=3 {
-        journal.append(single(n)).await.unwrap();
+    // Appended at once they are committed together.
+    let all = [single(1), single(2), single(3)];
+    let mut tasks = JoinSet::new();
+    for it in all {
+        let journal = journal.clone();
+        tasks.spawn(async move { journal.append(it).await.unwrap() });
     }
+    tasks.join_all().await;
+    assert_eq!(journal.status().commits, 1);
     journal.close().await;
     let url = format!("sqlite:{}", file(folder.path()).display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
-    let damage = "update receipts set envelope = '{' where seq = 2";
-    sqlx::raw_sql(damage)
+    let body: Vec<u8> = sqlx::query_scalar("select body from groups")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    let place = body
+        .windows(9)
+        .position(|bytes| bytes == b"message 2")
+        .unwrap();
+    let mut damaged = body;
+    damaged[place] ^= 1;
+    sqlx::query("update groups set body = ?")
+        .bind(damaged)
         .execute(&mut connection)
         .await
         .unwrap();
     connection.close().await.unwrap();
-    let journal = open(folder.path()).await;
-    let entries = journal.take(ALL, ANY).await.unwrap();
-    assert_eq!(numbers(&entries), [1, 3]);
-    journal.done(&ids(&entries)).await.unwrap();
-    assert_eq!(journal.status().unshipped, 1);
-    journal.close().await;
-    assert_eq!(rows(folder.path(), "receipts").await, 1);
+    for expected in [vec![1, 3], vec![]] {
+        let journal = open(folder.path()).await;
+        if !expected.is_empty() {
+            let entries = journal.take(ALL, ANY).await.unwrap();
+            assert_eq!(numbers(&entries), expected);
+            journal.done(&ids(&entries)).await.unwrap();
+        }
+        assert_eq!(journal.status().unshipped, 1);
+        journal.close().await;
+        assert_eq!(rows(folder.path(), "groups").await, 1);
+    }
 }
 
 #[tokio::test]
@@ -505,14 +554,14 @@ async fn the_shipped_is_kept_for_its_time_and_can_be_offered_again() {
     assert_eq!(journal.status().unshipped, 5);
     assert_eq!(numbers(&drain(&journal).await), [0, 1, 2, 3, 4]);
     journal.close().await;
-    assert_eq!(rows(folder.path(), "receipts").await, 5);
+    assert_eq!(rows(folder.path(), "groups").await, 5);
 
     clock.advance(Duration::from_mins(16));
     let journal = Journal::open(&path, config, clock).await.unwrap();
     assert_eq!(journal.status().unshipped, 0, "shipped is shipped");
     journal.close().await;
-    assert_eq!(rows(folder.path(), "receipts").await, 0);
-    assert_eq!(rows(folder.path(), "raw").await, 0);
+    assert_eq!(rows(folder.path(), "groups").await, 0);
+    assert_eq!(rows(folder.path(), "shipped").await, 0);
 }
 
 #[tokio::test]

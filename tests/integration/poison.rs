@@ -86,7 +86,7 @@ fn what_ends_the_process_again_and_again_is_not_read_again() {
         let mut journal = sqlx::SqliteConnection::connect_with(&options)
             .await
             .unwrap();
-        let sql = "update receipts set deaths = 9 where seq = (select min(seq) from receipts)";
+        let sql = "insert into deaths (seq, deaths) select min(seq), 9 from groups";
         let result = sqlx::query(sql).execute(&mut journal).await.unwrap();
         assert_eq!(result.rows_affected(), 1);
         journal.close().await.unwrap();
