@@ -54,7 +54,7 @@ use self::shared::Shared;
 use crate::metrics::Metrics;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::directory::Directory;
-use crate::model::receipt::{Arrival, Receipt, ReceiptId};
+use crate::model::receipt::{Arrival, Door, Receipt, ReceiptId};
 
 /// The journal. Cheap to clone. When the last clone is gone, what waits is committed and the file
 /// closed; [`Journal::close`] also waits for that.
@@ -75,7 +75,8 @@ struct Inner {
 /// How the journal keeps what it keeps.
 #[derive(Debug, Clone)]
 pub struct JournalConfig {
-    /// Free bytes on the disk below which nothing more is accepted (1 GiB).
+    /// Free bytes on the disk below which no more mail is accepted (1 GiB); one-click POSTs are
+    /// down to half of it.
     pub disk_floor: u64,
     /// Arrivals that wait for their commit before new ones are refused (10,000).
     pub queue: usize,
@@ -218,10 +219,9 @@ impl Journal {
         outcome
     }
 
-    /// Whether an arrival would be accepted now, without waiting: asked at MAIL and before a body
-    /// is read.
-    pub fn admits(&self) -> Result<(), AppendError> {
-        self.0.shared.admits()
+    /// Whether an arrival from that door would be accepted now, without waiting: asked at MAIL.
+    pub fn admits(&self, door: Door) -> Result<(), AppendError> {
+        self.0.shared.admits(door)
     }
 
     /// The oldest unshipped receipts that are not taken, at least one if there is any, at most
@@ -268,6 +268,13 @@ impl Journal {
         self.command(Command::PutBack).await
     }
 
+    /// These cannot be stored: they stay on file, unshipped, and are offered again after the next
+    /// start.
+    pub async fn leave(&self, ids: &[ReceiptId]) -> Result<(), JournalError> {
+        self.0.shared.queue().leave(ids);
+        self.command(Command::PutBack).await
+    }
+
     /// Offers again what was shipped and is still kept, for a store that has lost its last
     /// moments. Returns how many receipts that are.
     pub async fn offer_again(&self) -> Result<u64, JournalError> {
@@ -299,9 +306,9 @@ impl Journal {
         self.0.shared.behind()
     }
 
-    /// Receipts not yet shipped.
-    pub fn unshipped(&self) -> u64 {
-        self.0.shared.queue().unshipped()
+    /// Receipts that are taken or can be taken at once.
+    pub fn in_work(&self) -> usize {
+        self.0.shared.queue().in_memory()
     }
 
     /// How it stands.

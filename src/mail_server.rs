@@ -162,7 +162,7 @@ async fn deliver(parts: &Parts, peer: IpAddr, message: Message) -> Outcome {
     };
     match parts.reception.receive_mail(mail).await {
         Ok(receipt) => {
-            tracing::info!(%receipt, octets, recipients, "message received");
+            tracing::debug!(%receipt, octets, recipients, "message received");
             Outcome::Accepted(receipt)
         }
         Err(error) => {

@@ -97,6 +97,14 @@ impl Metrics {
         self.0.refusals.get_or_create(&labels).inc();
     }
 
+    /// A door waited for the pipeline before it answered.
+    pub fn slowed_down(&self, door: Door) {
+        self.0
+            .slowed_down
+            .get_or_create(&[("door", door.as_str())])
+            .inc();
+    }
+
     /// An event was recorded.
     pub fn event(&self, kind: EventKind, proof: Proof) {
         let labels = [("kind", kind.as_str()), ("proof", proof.as_str())];

@@ -51,10 +51,18 @@ struct Recorded {
 
 /// Batches whose way into the index is waited for, at most.
 const MEASURED: usize = 64;
-/// Entries in one batch: enough for few commits, little enough for short transactions.
+/// Entries that are read at a time.
 const BATCH: usize = 256;
-/// Bytes of raw mail in one batch, about.
+/// Bytes of raw mail that are read at a time, about.
 const BATCH_BYTES: u64 = 16 << 20;
+/// Batches that were read and wait to be recorded, at most.
+const READ_AHEAD: usize = 4;
+/// Receipts in one transaction from which on no more are waited for.
+const STRIDE: usize = 1_024;
+/// Bytes of raw mail in one transaction from which on no more is waited for.
+const STRIDE_BYTES: usize = 16 << 20;
+/// How long what was read may wait for more that is on its way.
+const GATHER: Duration = Duration::from_millis(250);
 /// An entry that was at work this often when the process ended is not read again.
 const ATTEMPTS: u32 = 5;
 /// How the note begins of what could only be stored without what was read.
@@ -65,8 +73,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 impl Ingest {
     /// Works until `stop`; what is taken then is finished or put back.
     pub async fn run(self, stop: CancellationToken) {
-        // One batch is read while the one before is recorded.
-        let (read, receiver) = mpsc::channel(1);
+        // Some batches are read while those before are recorded.
+        let (read, receiver) = mpsc::channel(READ_AHEAD);
         let (recorded, measured) = mpsc::channel(MEASURED);
         tokio::join!(
             self.read_batches(read, &stop),
@@ -167,9 +175,37 @@ impl Ingest {
         measure: mpsc::Sender<Recorded>,
         stop: &CancellationToken,
     ) {
-        while let Some(batch) = verdicts.recv().await {
-            self.record_until_done(batch, &measure, stop).await;
+        while let Some(mut stride) = verdicts.recv().await {
+            self.gather(&mut stride, &mut verdicts, stop).await;
+            self.record_until_done(stride, &measure, stop).await;
         }
+    }
+
+    /// Adds what is on its way, so that a transaction costs each receipt less the more arrive.
+    /// What comes alone is recorded at once.
+    async fn gather(
+        &self,
+        stride: &mut Vec<Verdict>,
+        verdicts: &mut mpsc::Receiver<Vec<Verdict>>,
+        stop: &CancellationToken,
+    ) {
+        let more = async {
+            let mut bytes = size(stride);
+            while stride.len() < STRIDE && bytes < STRIDE_BYTES && self.is_more(stride.len()) {
+                let Some(batch) = verdicts.recv().await else {
+                    return;
+                };
+                bytes = bytes.saturating_add(size(&batch));
+                stride.extend(batch);
+            }
+        };
+        // Whatever ends the waiting: what is there is recorded.
+        drop(timeout(GATHER, stop.run_until_cancelled(more)).await);
+    }
+
+    /// Whether the journal has more than these.
+    fn is_more(&self, gathered: usize) -> bool {
+        self.journal.in_work() > gathered
     }
 
     /// Records a batch; waits for a store that is away; bisects what the store refuses.
@@ -185,6 +221,7 @@ impl Ingest {
             match self.record(&batch).await {
                 Ok(recorded) => {
                     patience = PAUSE.0;
+                    self.reception.pressure().recorded();
                     // When measuring is behind, this batch goes unmeasured.
                     drop(recorded.map(|recorded| measure.try_send(recorded)));
                 }
@@ -194,12 +231,13 @@ impl Ingest {
                         waiting.push(second);
                         waiting.push(batch);
                     } else if let Some(one) = batch.pop() {
-                        waiting.extend(self.set_aside(one, &why));
+                        waiting.extend(self.set_aside(one, &why).await);
                     }
                 }
                 // Also what is wrong with the store itself: no receipt is to blame for it.
                 Err(error) => {
                     tracing::warn!(%error, "the store is away; the journal keeps what comes in");
+                    self.reception.pressure().store_away();
                     waiting.push(batch);
                     if stop.is_cancelled() {
                         return self.put_back(ids(&waiting.concat())).await;
@@ -213,12 +251,16 @@ impl Ingest {
 
     /// What the store refuses alone is recorded without what was read from it. If even that is
     /// refused it stays in the journal, is offered again after the next start, and says so.
-    fn set_aside(&self, one: Verdict, why: &str) -> Option<Vec<Verdict>> {
+    async fn set_aside(&self, one: Verdict, why: &str) -> Option<Vec<Verdict>> {
         self.metrics.poison();
         let bare = one.events.iter().flat_map(|event| &event.detail.notes);
         if bare.into_iter().any(|note| note.starts_with(NOT_STORABLE)) {
             self.metrics.alarm("not-storable");
-            tracing::error!(receipt = %one.receipt.id, why, "alarm: stays in the journal");
+            let id = one.receipt.id;
+            tracing::error!(receipt = %id, why, "alarm: stays in the journal");
+            if let Err(error) = self.journal.leave(&[id]).await {
+                tracing::error!(%error, "the journal is closed");
+            }
             return None;
         }
         tracing::error!(receipt = %one.receipt.id, why, "kept as unrecognised");
@@ -321,6 +363,11 @@ fn unrecognised(
         raw,
         events: vec![event],
     }
+}
+
+/// Bytes of raw mail; of one message for several recipients more than once.
+fn size(verdicts: &[Verdict]) -> usize {
+    verdicts.iter().map(|verdict| verdict.raw.len()).sum()
 }
 
 fn ids(verdicts: &[Verdict]) -> Vec<ReceiptId> {

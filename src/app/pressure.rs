@@ -104,7 +104,11 @@ mod tests {
         ] {
             let behind = millis(behind);
             assert_eq!(wait(behind, Door::Smtp), smtp.map(millis), "{behind:?}");
-            assert_eq!(wait(behind, Door::OneClick), click.map(millis), "{behind:?}");
+            assert_eq!(
+                wait(behind, Door::OneClick),
+                click.map(millis),
+                "{behind:?}"
+            );
         }
     }
 }

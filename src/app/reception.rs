@@ -163,7 +163,7 @@ impl Reception {
 
     /// Whether a mail would be accepted now; asked before its content is read.
     pub fn admits(&self) -> Result<(), AppendError> {
-        self.0.journal.admits()
+        self.0.journal.admits(Door::Smtp)
     }
 
     /// Commits a mail. Durable when it returns `Ok` with the first receipt's id.

@@ -268,6 +268,13 @@ impl Queue {
             .extend(items.into_iter().map(|item| (item.seq, item)));
     }
 
+    /// Those of `ids` that were taken stay on file alone: unshipped, and not given out again.
+    pub(super) fn leave(&mut self, ids: &[ReceiptId]) {
+        for item in self.remove_taken(ids) {
+            self.bytes = self.bytes.saturating_sub(item.weight);
+        }
+    }
+
     /// The same for places.
     pub(super) fn put_back_seqs(&mut self, seqs: &[u64]) {
         for seq in seqs {
@@ -280,6 +287,11 @@ impl Queue {
 
     pub(super) fn unshipped(&self) -> u64 {
         self.unshipped
+    }
+
+    /// Receipts in memory, ready or taken.
+    pub(super) fn in_memory(&self) -> usize {
+        self.ready.len().saturating_add(self.taken.len())
     }
 
     pub(super) fn is_ready(&self) -> bool {

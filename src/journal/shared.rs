@@ -11,7 +11,7 @@ use super::queue::{Item, MEMORY_BYTES, Queue};
 use super::{AppendError, Entry, JournalConfig, JournalStatus};
 use crate::metrics::Metrics;
 use crate::model::clock::Clock;
-use crate::model::receipt::{Arrival, ReceiptId};
+use crate::model::receipt::{Arrival, Door, ReceiptId};
 
 /// State that every clone sees. The lock is held for moves in memory only, never across a wait.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(super) struct Shared {
     free: AtomicU64,
     /// The disk is below its floor.
     below_floor: AtomicBool,
+    /// The disk is below half of it.
+    below_half: AtomicBool,
     /// A write found no room; tried again after the next look at the disk.
     full: AtomicBool,
     closing: AtomicBool,
@@ -55,6 +57,7 @@ impl Shared {
             commits: AtomicU64::new(0),
             free: AtomicU64::new(u64::MAX),
             below_floor: AtomicBool::new(false),
+            below_half: AtomicBool::new(false),
             full: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             failed: OnceLock::new(),
@@ -67,15 +70,20 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether anything is accepted now.
-    pub(super) fn admits(&self) -> Result<(), AppendError> {
+    /// Whether anything is accepted now from that door.
+    pub(super) fn admits(&self, door: Door) -> Result<(), AppendError> {
         if let Some(why) = self.failed.get() {
             return Err(AppendError::Failed(Arc::clone(why)));
         }
         if self.is_closed() {
             return Err(self.closed());
         }
-        if self.below_floor.load(Ordering::Relaxed) || self.full.load(Ordering::Relaxed) {
+        // Mail comes again; a click may not, so the last half of the floor is for the other doors.
+        let below = match door {
+            Door::Smtp => &self.below_floor,
+            Door::OneClick | Door::TlsReport | Door::Api => &self.below_half,
+        };
+        if below.load(Ordering::Relaxed) || self.full.load(Ordering::Relaxed) {
             return Err(AppendError::Full);
         }
         let bytes = self.waiting_bytes.load(Ordering::Relaxed);
@@ -89,7 +97,8 @@ impl Shared {
 
     /// Counts an arrival among those that wait, if the limits allow it.
     pub(super) fn admit(self: &Arc<Self>, arrival: &Arrival) -> Result<Permit, AppendError> {
-        self.admits()?;
+        let door = arrival.receipts.first().map_or(Door::Smtp, |it| it.door);
+        self.admits(door)?;
         let envelopes = arrival.receipts.len().saturating_mul(ENVELOPE_BYTES);
         let bytes = arrival.raw.len().saturating_add(envelopes);
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -173,6 +182,8 @@ impl Shared {
     pub(super) fn set_free(&self, free: u64) {
         self.free.store(free, Ordering::Relaxed);
         let below = free < self.config.disk_floor;
+        self.below_half
+            .store(free < self.config.disk_floor / 2, Ordering::Relaxed);
         if self.below_floor.swap(below, Ordering::Relaxed) != below {
             tracing::warn!(
                 free,
@@ -230,7 +241,7 @@ impl Shared {
             unshipped,
             oldest,
             commits: self.commits.load(Ordering::Relaxed),
-            refusing: self.admits().err(),
+            refusing: self.admits(Door::Smtp).err(),
         }
     }
 }

@@ -408,9 +408,30 @@ async fn more_than_may_wait_is_refused_at_once() {
             .count();
         assert_eq!(accepted + refused, 50);
         assert!(accepted >= 1 && refused >= 1, "{accepted} accepted");
-        assert_eq!(journal.admits(), Ok(()), "what waited has gone");
+        assert_eq!(journal.admits(Door::Smtp), Ok(()), "what waited has gone");
         assert_eq!(drain(&journal).await.len(), accepted);
     }
+}
+
+// A-083, C-013: mail is refused first, clicks last
+#[tokio::test]
+async fn half_of_the_disk_floor_is_for_clicks() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = rustix::fs::statvfs(folder.path()).unwrap();
+    let free = free.f_bavail * free.f_frsize;
+    let config = JournalConfig {
+        disk_floor: free / 2 * 3,
+        ..config()
+    };
+    let journal = open_as(folder.path(), config).await.unwrap();
+    assert_eq!(journal.admits(Door::Smtp), Err(AppendError::Full));
+    assert_eq!(journal.append(single(1)).await, Err(AppendError::Full));
+    assert_eq!(journal.admits(Door::OneClick), Ok(()));
+    let mut click = single(2);
+    click.receipts[0].door = Door::OneClick;
+    journal.append(click).await.unwrap();
+    assert_eq!(numbers(&drain(&journal).await), [2]);
+    journal.close().await;
 }
 
 // the disk floor is known before anything is read
@@ -422,7 +443,7 @@ async fn below_the_disk_floor_nothing_is_admitted() {
         ..config()
     };
     let journal = open_as(folder.path(), below).await.unwrap();
-    assert_eq!(journal.admits(), Err(AppendError::Full));
+    assert_eq!(journal.admits(Door::Smtp), Err(AppendError::Full));
     assert_eq!(journal.append(single(1)).await, Err(AppendError::Full));
     assert_eq!(journal.status().refusing, Some(AppendError::Full));
     journal.close().await;
@@ -820,7 +841,7 @@ async fn fail_as_child(folder: &Path) -> String {
     };
     assert!(matches!(why, AppendError::Failed(_)), "{why}");
     assert_eq!(journal.append(single(accepted)).await, Err(why.clone()));
-    assert_eq!(journal.admits(), Err(why.clone()));
+    assert_eq!(journal.admits(Door::Smtp), Err(why.clone()));
     assert_eq!(journal.status().refusing, Some(why));
     let entries = drain(&journal).await;
     assert_eq!(numbers(&entries), (0..accepted).collect::<Vec<_>>());
@@ -841,7 +862,7 @@ async fn fill_as_child(folder: &Path) -> String {
         }
     };
     assert_eq!(why, AppendError::Full);
-    assert_eq!(journal.admits(), Err(AppendError::Full));
+    assert_eq!(journal.admits(Door::Smtp), Err(AppendError::Full));
     std::fs::remove_file(&foreign).unwrap();
     // Tried again when the disk has been looked at again.
     let again = async {

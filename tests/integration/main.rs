@@ -24,6 +24,7 @@ mod one_click;
 mod peers;
 mod poison;
 mod postgres;
+mod pressure;
 mod reading;
 mod readme;
 mod retention;
