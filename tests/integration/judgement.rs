@@ -16,7 +16,8 @@ use desist::model::event::{Effect, EventKind, HoldReason, Proof};
 use desist::model::mailbox::Role;
 use desist::model::receipt::ReceiptState;
 
-use crate::reading::{At, World, fixtures, tell_effect};
+use crate::reading::tell_effect;
+use crate::world::{At, World, fixtures};
 
 /// Alice on stream 1 of tenant 1, of the published keys.
 const ALICE: &str = "ceaaaaiaagsz7rly2tfun6vldu6jpcdqjxrbd4hozrf4gdkx7dsa";

@@ -28,7 +28,11 @@ mod pressure;
 mod reading;
 mod readme;
 mod retention;
+#[path = "../properties/runner.rs"]
+mod runner;
 mod smtp;
 mod spine;
 mod store;
 mod token;
+#[path = "../properties/world.rs"]
+mod world;

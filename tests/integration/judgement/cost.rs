@@ -7,7 +7,7 @@ use desist::report::{self, What};
 use desist::token::finder::MAX_MACS;
 
 use super::ALICE;
-use crate::reading::World;
+use crate::world::World;
 
 /// Bob on stream 1 of tenant 1, of the published keys.
 const BOB: &str = "ceaaaaiaahx3g3luylof42mqf7y3qvgvfsj257xxfaylhhtekvga";

@@ -12,7 +12,7 @@ use desist::token::finder::Finder;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 use proptest::sample::Index;
 
-use crate::reading::{At, Fixture, World, fixtures};
+use crate::world::{At, Fixture, World, fixtures};
 
 /// Read once for all cases.
 static FIXTURES: LazyLock<Vec<Fixture>> = LazyLock::new(fixtures);

@@ -6,7 +6,7 @@ use desist::model::mailbox::Role;
 use desist::report;
 
 use super::damage::suppressed;
-use crate::reading::{At, World};
+use crate::world::{At, World};
 
 const MIXED: &str = "Content-Type: multipart/mixed; boundary";
 const REPORT: &str = "Content-Type: multipart/report; report-type=feedback-report; boundary=q\n\n";

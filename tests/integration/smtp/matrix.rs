@@ -6,7 +6,7 @@ use std::time::Duration;
 use desist::model::clock::Tick;
 use desist::smtp::session::{Output, Session};
 
-use super::dialogue::{Cut, Runner, TestGate, accepted, send_cut, settings};
+use crate::runner::{Cut, Runner, TestGate, accepted, send_cut, settings};
 
 const BEGIN: &[u8] =
     b"EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<fbl@fb.example.com>\r\nDATA\r\n";

@@ -9,8 +9,9 @@ use proptest::prelude::*;
 use desist::smtp::limits::Limits;
 use desist::smtp::path::Path;
 
-use super::dialogue::{Cut, Runner, TestGate, send_cut, sent, settings, unescape};
+use super::dialogue::{sent, unescape};
 use super::dialogues::fixtures;
+use crate::runner::{Cut, Runner, TestGate, send_cut, settings};
 
 /// Pieces that together are often SMTP.
 const PIECES: &[&str] = &[
