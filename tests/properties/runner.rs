@@ -119,7 +119,7 @@ pub(crate) struct Runner {
     pub(crate) transcript: Vec<String>,
     pub(crate) closed: bool,
     written: Vec<u8>,
-    wants_tls: bool,
+    pub(crate) wants_tls: bool,
 }
 
 impl Runner {

@@ -155,7 +155,7 @@ pub(crate) struct Fixture {
 }
 
 pub(crate) fn fixtures() -> Vec<Fixture> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/report");
+    let folder = root().join("fixtures/report");
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|e| e.unwrap().path())
@@ -170,6 +170,13 @@ pub(crate) fn fixtures() -> Vec<Fixture> {
         "a mail without expectation or the reverse"
     );
     fixtures
+}
+
+/// The project's folder: this file is built within its tests and within `fuzz/`.
+pub(crate) fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let fuzz = env!("CARGO_PKG_NAME") == "desist-fuzz";
+    here.parent().filter(|_| fuzz).unwrap_or(here)
 }
 
 fn fixture(path: &Path) -> Fixture {

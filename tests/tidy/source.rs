@@ -114,7 +114,11 @@ fn walk(root: &Path, folder: &Path, files: &mut Vec<File>) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let hidden = name.starts_with('.') && name != ".ci";
-        let made = folder == root && ["target", "data"].contains(&name.as_str());
+        let made = match folder.strip_prefix(root).unwrap().to_str() {
+            Some("") => ["target", "data"].contains(&name.as_str()),
+            Some("fuzz") => ["target", "corpus", "artifacts"].contains(&name.as_str()),
+            _ => false,
+        };
         if hidden || made {
             continue;
         }
