@@ -1,13 +1,11 @@
-//! Judgement: the table, single messages, and what no message whatever may do.
+//! Judgement: the table, and single messages.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::string_slice,
     reason = "a test fails by panicking"
 )]
 
 mod cost;
-mod damage;
 mod hostile;
 mod rows;
 
@@ -27,6 +25,7 @@ fn policy_raises_other_complaints() {
     let mut world = World::new(&[1]);
     world.policy = Policy {
         raise_other_complaints: true,
+        ..Policy::default()
     };
     let fixture = fixtures()
         .into_iter()

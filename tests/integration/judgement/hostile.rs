@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
+use desist::model::event::Effect;
 use desist::model::mailbox::Role;
 use desist::report;
 
-use super::damage::suppressed;
 use crate::world::{At, World};
 
 const MIXED: &str = "Content-Type: multipart/mixed; boundary";
@@ -94,7 +94,9 @@ fn hostile_mails_are_read_in_no_time() {
             let start = Instant::now();
             let judged = world.judge(&At::mailbox(role), raw.as_bytes());
             let took = start.elapsed();
-            assert!(suppressed(&judged.events).is_empty(), "{name}");
+            let effects = judged.events.iter().flat_map(|event| &event.effects);
+            let suppresses = |effect: &&Effect| matches!(effect, Effect::Suppress { .. });
+            assert_eq!(effects.filter(suppresses).count(), 0, "{name}");
             assert!(took.as_millis() < 1_000, "{name} at {role} took {took:?}");
         }
     }

@@ -116,16 +116,6 @@ fn act(runner: &mut Runner, step: &Step) {
     }
 }
 
-/// All that a dialogue sends, in one piece.
-pub(crate) fn sent(name: &str, text: &str) -> Vec<u8> {
-    let (_, steps) = parse(name, text);
-    let octets = steps.into_iter().filter_map(|step| match step {
-        Step::Send(octets) => Some(octets),
-        _ => None,
-    });
-    octets.flatten().collect()
-}
-
 fn runner(sets: &[String], steps: &[Step]) -> Runner {
     let mut settings = settings();
     let mut gate = TestGate::default();
@@ -196,7 +186,7 @@ fn parse(name: &str, text: &str) -> (Vec<String>, Vec<Step>) {
 }
 
 /// The octets of a sent line.
-pub(crate) fn unescape(text: &str) -> Vec<u8> {
+fn unescape(text: &str) -> Vec<u8> {
     let mut octets = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find('\\') {

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::dialogue::check;
 
 /// Name and text of every fixture.
-pub(crate) fn fixtures() -> Vec<(String, String)> {
+fn fixtures() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/smtp");
     let mut fixtures: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
