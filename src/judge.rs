@@ -15,6 +15,7 @@ use crate::model::stream::Class;
 use crate::model::suppression::Scope;
 use crate::model::tenant::TenantId;
 use crate::report;
+use crate::report::mime::Limits;
 use crate::report::optout::asks_one_click;
 use crate::token::keyring::Keyring;
 use crate::token::wire::Fields;
@@ -38,11 +39,14 @@ pub struct Context<'a> {
     pub policy: &'a Policy,
 }
 
-/// What operators may set about judgement; each is a documented key of `[policy]`.
+/// What operators may set about reading and judgement; each is a documented key of `[policy]` or
+/// `[limits]`.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     /// `fraud`, `virus` and `other` reports count like `abuse`.
     pub raise_other_complaints: bool,
+    /// How much of a mail's structure is read.
+    pub reading: Limits,
 }
 
 /// What is to be stored about a receipt.
@@ -142,7 +146,7 @@ impl Court<'_> {
             Door::TlsReport => vec![self.bare(What::TlsReport)],
             Door::Smtp | Door::Api if role == Role::Human => vec![self.bare(What::Human)],
             Door::Smtp | Door::Api => {
-                let reading = report::read(raw);
+                let reading = report::read_within(raw, self.context.policy.reading);
                 classify::matters(&reading, &self.receipt.envelope, self.context.keyring)
             }
         }

@@ -113,8 +113,13 @@ pub struct Reading {
 
 /// Reads one message. Never fails and never panics; takes time linear in its length.
 pub fn read(raw: &[u8]) -> Reading {
+    read_within(raw, mime::Limits::default())
+}
+
+/// [`read`], with limits of its own for the structure.
+pub fn read_within(raw: &[u8], limits: mime::Limits) -> Reading {
     let message = header::repair(raw);
-    let structure = mime::open(&message);
+    let structure = mime::open(&message, limits);
     let header = &structure.root.header;
     let raw_subject = header
         .all("subject")
@@ -133,7 +138,7 @@ pub fn read(raw: &[u8]) -> Reading {
         reading.notes.push(Note::NoHeader);
         return reading;
     }
-    match by_structure(&structure, &mut reading) {
+    match by_structure(&structure, limits, &mut reading) {
         Some(what) => reading.what = what,
         None => by_own_words(&structure.root, &mut reading),
     }
@@ -141,7 +146,11 @@ pub fn read(raw: &[u8]) -> Reading {
 }
 
 /// What the structure alone says, the most specific first.
-fn by_structure(structure: &Structure<'_>, reading: &mut Reading) -> Option<What> {
+fn by_structure(
+    structure: &Structure<'_>,
+    limits: mime::Limits,
+    reading: &mut Reading,
+) -> Option<What> {
     let root = &structure.root;
     let reports = arf::reports_in(root);
     if !reports.is_empty() {
@@ -163,7 +172,7 @@ fn by_structure(structure: &Structure<'_>, reading: &mut Reading) -> Option<What
         reading.notes.push(Note::ReportWithoutPart);
         return Some(What::OtherReport);
     }
-    let reports = forwarded(root, MAX_LAYERS, reading);
+    let reports = forwarded(root, (MAX_LAYERS, limits), reading);
     if reports.is_empty() {
         return None;
     }
@@ -185,7 +194,11 @@ fn feedback(reports: Vec<Feedback>, unclosed: bool, reading: &mut Reading) -> Wh
 }
 
 /// Reports inside nested messages, through at most `layers` of them.
-fn forwarded(entity: &Entity<'_>, layers: usize, reading: &mut Reading) -> Vec<Feedback> {
+fn forwarded(
+    entity: &Entity<'_>,
+    (layers, limits): (usize, mime::Limits),
+    reading: &mut Reading,
+) -> Vec<Feedback> {
     let mut found = Vec::new();
     for part in entity.walk() {
         if !matches!(part.media.essence(), "message/rfc822" | "message/global") {
@@ -197,10 +210,10 @@ fn forwarded(entity: &Entity<'_>, layers: usize, reading: &mut Reading) -> Vec<F
         };
         let content = part.content(MAX_NESTED);
         let message = header::repair(&content);
-        let inner = mime::open(&message);
+        let inner = mime::open(&message, limits);
         let here = arf::reports_in(&inner.root);
         if here.is_empty() {
-            found.extend(forwarded(&inner.root, layers, reading));
+            found.extend(forwarded(&inner.root, (layers, limits), reading));
         } else {
             found.extend(here);
         }

@@ -118,6 +118,10 @@ fn limits(config: &Config, findings: &mut Findings) {
         let text = format!("is below limits.api_body ({})", limits.api_body);
         findings.mistake("limits.api_memory", text);
     }
+    if limits.mime_depth > MAX_MIME_DEPTH {
+        let text = format!("is above {MAX_MIME_DEPTH}: each level takes room on the stack");
+        findings.mistake("limits.mime_depth", text);
+    }
     if limits.command_line.bytes() < MIN_COMMAND_LINE {
         findings.mistake(
             "limits.command_line",
@@ -210,6 +214,9 @@ fn owner(config: &Config, mailbox: &Mailbox, path: &str, findings: &mut Findings
         _ => {}
     }
 }
+
+/// Levels of a mail that can be read and freed on a worker's stack without a thought.
+const MAX_MIME_DEPTH: usize = 100;
 
 /// Bytes.
 const MIN_COMMAND_LINE: u64 = 512;

@@ -167,6 +167,10 @@ section! {
         handshakes: usize = default(200);
         /// How long a TLS handshake may take.
         handshake: Duration = default(Duration::from_secs(30));
+        /// Levels of nested multiparts of a mail that are read.
+        mime_depth: usize = default(20);
+        /// Parts of a mail that are read.
+        mime_parts: usize = default(1000);
         /// The largest body of a one-click POST that is kept; the rest of a larger one is dropped.
         one_click_body: Size = default(Size::from_kib(8));
         /// Bytes of bodies that the public door may hold at a time.

@@ -360,7 +360,7 @@ mod tests {
 
     fn feedback(fields: &str) -> Feedback {
         let raw = format!("Content-Type: message/feedback-report\n\n{fields}");
-        reports_in(&mime::open(raw.as_bytes()).root).remove(0)
+        reports_in(&mime::open(raw.as_bytes(), mime::Limits::default()).root).remove(0)
     }
 
     // B-011

@@ -15,11 +15,23 @@ use memchr::memmem;
 use super::header::Header;
 use super::media::Media;
 
-/// Levels of multiparts that are opened; what lies deeper stays closed.
-pub const MAX_DEPTH: usize = 20;
+/// How much of a structure is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Levels of multiparts that are opened; what lies deeper stays closed (20).
+    pub depth: usize,
+    /// Parts of one message that are read (1,000).
+    pub parts: usize,
+}
 
-/// Parts of one message that are read.
-pub const MAX_PARTS: usize = 1_000;
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            depth: 20,
+            parts: 1_000,
+        }
+    }
+}
 
 /// Octets of one header field that are searched for encoded words.
 const MAX_ENCODED_WORDS: usize = 4 * 1024;
@@ -49,19 +61,20 @@ pub struct Structure<'a> {
 /// What was odd about a structure: it was read as far as it goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Oddities {
-    /// More than [`MAX_DEPTH`] levels or more than [`MAX_PARTS`] parts.
+    /// More levels or more parts than are read.
     pub beyond_limits: bool,
     /// A multipart without closing delimiter: the end of the message is missing.
     pub unclosed: bool,
 }
 
 /// Reads the structure. Never fails: what cannot be opened is one part.
-pub fn open(message: &[u8]) -> Structure<'_> {
+pub fn open(message: &[u8], limits: Limits) -> Structure<'_> {
     let (header, at) = Header::scan(message);
     let media = Media::of(&header, "text/plain");
     let body = message.get(at..).unwrap_or_default();
     let mut opener = Opener {
-        parts_left: MAX_PARTS,
+        depth: limits.depth,
+        parts_left: limits.parts,
         oddities: Oddities::default(),
     };
     let parts = opener.parts_of(&media, body, 1);
@@ -77,6 +90,7 @@ pub fn open(message: &[u8]) -> Structure<'_> {
 }
 
 struct Opener {
+    depth: usize,
     parts_left: usize,
     oddities: Oddities,
 }
@@ -89,7 +103,7 @@ impl Opener {
         let Some(boundary) = media.parameter("boundary").filter(|b| !b.is_empty()) else {
             return Vec::new();
         };
-        if depth > MAX_DEPTH {
+        if depth > self.depth {
             self.oddities.beyond_limits = true;
             return Vec::new();
         }
@@ -314,6 +328,10 @@ fn without_line_end(bytes: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
+    fn open(message: &[u8]) -> Structure<'_> {
+        super::open(message, Limits::default())
+    }
+
     fn bodies(message: &[u8]) -> (Vec<&[u8]>, Oddities) {
         let structure = open(message);
         (
@@ -354,19 +372,20 @@ mod tests {
     #[test]
     fn depth_and_count_are_bounded() {
         let level = |n| format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n");
-        let nested: Vec<_> = (0..MAX_DEPTH + 5).map(level).collect();
+        let nested: Vec<_> = (0..25).map(level).collect();
         let nested = nested.concat();
-        let structure = open(nested.as_bytes());
-        assert!(structure.oddities.beyond_limits);
-        assert_eq!(structure.root.walk().len(), MAX_DEPTH + 1);
-
         let many = format!(
             "Content-Type: multipart/mixed; boundary=x\n\n{}",
-            "--x\n\na\n".repeat(3 * MAX_PARTS)
+            "--x\n\na\n".repeat(3_000)
         );
-        let structure = open(many.as_bytes());
-        assert!(structure.oddities.beyond_limits);
-        assert_eq!(structure.root.parts.len(), MAX_PARTS);
+        for limits in [Limits::default(), Limits { depth: 3, parts: 7 }] {
+            let structure = super::open(nested.as_bytes(), limits);
+            assert!(structure.oddities.beyond_limits);
+            assert_eq!(structure.root.walk().len(), limits.depth + 1);
+            let structure = super::open(many.as_bytes(), limits);
+            assert!(structure.oddities.beyond_limits);
+            assert_eq!(structure.root.parts.len(), limits.parts);
+        }
     }
 
     #[test]

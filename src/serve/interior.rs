@@ -26,6 +26,7 @@ use crate::model::secret::Secret;
 use crate::net::handshakes::Handshakes;
 use crate::net::stop::Stop;
 use crate::net::tls::Tls;
+use crate::report::mime;
 use crate::store::{Store, StoreError};
 
 /// What everything behind the doors is made of.
@@ -256,6 +257,10 @@ impl Interior {
         behind.spawn(follow);
         let policy = Policy {
             raise_other_complaints: self.config.policy.raise_other_complaints,
+            reading: mime::Limits {
+                depth: self.config.limits.mime_depth,
+                parts: self.config.limits.mime_parts,
+            },
         };
         let ingest = Ingest {
             journal: self.journal.clone(),

@@ -100,6 +100,7 @@ fn limits_of_time_and_content_have_the_promised_defaults() {
         (limits.handshakes, limits.handshake),
         (200, Duration::from_secs(30))
     );
+    assert_eq!((limits.mime_depth, limits.mime_parts), (20, 1000));
     assert_eq!(limits.one_click_body, Size::from_kib(8));
     assert_eq!(limits.one_click_memory, Size::from_mib(64));
     assert_eq!(limits.api_body, Size::from_mib(64));
@@ -292,6 +293,10 @@ fn rules_between_settings_are_checked() {
         (
             "limits.api_memory = '1 MiB'",
             "desist.toml:1: limits.api_memory: is below",
+        ),
+        (
+            "limits.mime_depth = 101",
+            "desist.toml:1: limits.mime_depth: is above 100",
         ),
         (
             "limits.command_line = '511 B'",
