@@ -9,6 +9,8 @@
 mod citations;
 #[path = "tidy/layers.rs"]
 mod layers;
+#[path = "tidy/limits.rs"]
+mod limits;
 #[path = "tidy/papers.rs"]
 mod papers;
 #[path = "tidy/settings.rs"]
@@ -31,6 +33,7 @@ fn the_project_is_tidy() {
         style::check,
         citations::check,
         papers::check,
+        limits::check,
         settings::check,
     ];
     let mut found: Vec<source::Finding> = rules.iter().flat_map(|rule| rule(&files)).collect();

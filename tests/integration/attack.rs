@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use crate::harness::{Engine, Place, Running, Smtp, complaint, dotted, other_than};
 
 /// Resident memory of the process now, in bytes.
-fn resident(running: &Running) -> u64 {
+pub(crate) fn resident(running: &Running) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
     let line = status
         .lines()

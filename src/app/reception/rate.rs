@@ -87,6 +87,17 @@ mod tests {
     }
 
     #[test]
+    fn tokens_that_are_counted_are_bounded() {
+        let rate = TokenRate::new(1);
+        let at = Timestamp::default();
+        for number in 0..=COUNTED {
+            assert!(!rate.exceeded(&number.to_string(), Role::Unsubscribe, at));
+        }
+        assert_eq!(rate.counts.lock().unwrap().by_token.len(), COUNTED);
+        assert!(rate.exceeded("0", Role::Unsubscribe, at), "is counted");
+    }
+
+    #[test]
     fn zero_is_no_limit() {
         let rate = TokenRate::new(0);
         assert!((0..1000).all(|_| !rate.exceeded("a", Role::Bounce, Timestamp::default())));
