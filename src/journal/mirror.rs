@@ -1,8 +1,7 @@
 //! The directory as the journal's file keeps it, so that the doors open while the store is away.
 
 use super::JournalError;
-use crate::model::directory::{Directory, KeyState, SigningKey};
-use crate::model::mailbox::Mailbox;
+use crate::model::directory::{Directory, KeyState, Mailboxes, SigningKey};
 use crate::model::secret::Secret;
 use crate::model::stream::{Class, Stream};
 use crate::model::tenant::{Tenant, TenantId};
@@ -69,7 +68,7 @@ struct Body {
     tenants: Vec<TenantRow>,
     streams: Vec<StreamRow>,
     signing_keys: Vec<KeyRow>,
-    mailboxes: Vec<Mailbox>,
+    mailboxes: Mailboxes,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]

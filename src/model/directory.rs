@@ -44,9 +44,37 @@ pub struct Directory {
     /// All signing keys, by tenant and serial.
     pub signing_keys: Vec<SigningKey>,
     /// Mailboxes beyond or instead of the defaults of each served domain.
-    pub mailboxes: Vec<Mailbox>,
+    pub mailboxes: Mailboxes,
     /// The place of the feed that it is true for.
     pub seq: u64,
+}
+
+/// Mailboxes that are found by their address: asked for at every recipient, of a million perhaps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(from = "Vec<Mailbox>")]
+pub struct Mailboxes(Vec<Mailbox>);
+
+impl From<Vec<Mailbox>> for Mailboxes {
+    fn from(mut mailboxes: Vec<Mailbox>) -> Self {
+        // No order of a database is relied on: it follows the language that it was set up for.
+        mailboxes.sort_unstable_by(|one, other| one.address.cmp(&other.address));
+        Self(mailboxes)
+    }
+}
+
+impl Mailboxes {
+    /// The mailbox of exactly that address.
+    pub fn get(&self, address: &str) -> Option<&Mailbox> {
+        let found = self
+            .0
+            .binary_search_by(|mailbox| mailbox.address.as_str().cmp(address));
+        found.ok().and_then(|at| self.0.get(at))
+    }
+
+    /// All of them, by address.
+    pub fn as_slice(&self) -> &[Mailbox] {
+        &self.0
+    }
 }
 
 impl Directory {

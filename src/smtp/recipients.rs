@@ -94,11 +94,7 @@ impl Served {
     /// The mailbox with exactly this local part: the directory's, else the default one.
     fn mailbox(&self, local: &str, domain: &str) -> Option<Mailbox> {
         let address = format!("{local}@{domain}");
-        let known = self
-            .directory
-            .mailboxes
-            .iter()
-            .find(|mailbox| mailbox.address == address);
+        let known = self.directory.mailboxes.get(&address);
         known.cloned().or_else(|| {
             let (_, role) = DEFAULTS.iter().find(|(name, _)| *name == local)?;
             Some(Mailbox {

@@ -31,7 +31,7 @@ impl Store {
                 tenants: all(conn, "tenants", TENANTS, tenant_of).await?,
                 streams: all(conn, "streams", STREAMS, stream_of).await?,
                 signing_keys: all(conn, "signing_keys", SIGNING_KEYS, signing_key_of).await?,
-                mailboxes: all(conn, "mailboxes", MAILBOXES, mailbox_of).await?,
+                mailboxes: all(conn, "mailboxes", MAILBOXES, mailbox_of).await?.into(),
                 seq,
             })
         })

@@ -611,7 +611,7 @@ async fn the_directory_is_mirrored() {
             state: KeyState::Revoked,
             generation: 2,
         }],
-        mailboxes: vec![receipt(1, b"").envelope.mailbox],
+        mailboxes: vec![receipt(1, b"").envelope.mailbox].into(),
         seq: 5,
     };
     journal.save_directory(&directory).await.unwrap();

@@ -100,7 +100,7 @@ fn directory(root: u8) -> Directory {
             state,
             generation: 1,
         }],
-        mailboxes: Vec::new(),
+        mailboxes: Vec::new().into(),
         seq: 1,
     }
 }

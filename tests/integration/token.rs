@@ -55,7 +55,7 @@ fn directory(tenants: &[u32], keys: &[(u32, KeyState)]) -> Directory {
             .iter()
             .flat_map(|number| of(tenant(*number)))
             .collect(),
-        mailboxes: Vec::new(),
+        mailboxes: Vec::new().into(),
         seq: 0,
     }
 }

@@ -55,7 +55,7 @@ impl World {
                     stream(3, Class::Transactional, true),
                 ],
                 signing_keys: Vec::new(),
-                mailboxes: Vec::new(),
+                mailboxes: Vec::new().into(),
                 seq: 1,
             },
             policy: Policy::default(),

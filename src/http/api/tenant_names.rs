@@ -56,7 +56,7 @@ mod tests {
             tenants: (1..).zip(names).map(tenant).collect(),
             streams: Vec::new(),
             signing_keys: Vec::new(),
-            mailboxes: Vec::new(),
+            mailboxes: Vec::new().into(),
             seq: 1,
         })
     }

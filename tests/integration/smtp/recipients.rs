@@ -39,7 +39,8 @@ fn served(current: bool) -> Served {
         mailboxes: vec![
             mailbox("yahoo-fbl@fb.example.com", Role::Complaint),
             mailbox("abuse@fb.example.com", Role::Complaint),
-        ],
+        ]
+        .into(),
         seq: 0,
     };
     Served {
