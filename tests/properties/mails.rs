@@ -3,6 +3,7 @@
 //! The input is a line that says where the mail came in, then the mail:
 //! `ROLE DOOR TOKEN MAIL-FROM TENANT STREAM TENANTS`, with `-` for what there is none of.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
@@ -149,6 +150,7 @@ fn check(input: &[u8], roles: &[Role]) {
     assert!(suppressed(&judged.events).is_empty(), "without any key");
     if named.is_some_and(|all| !all.contains(&VICTIM.0)) {
         others_prove_nothing(&world, &at, raw);
+        others_within(&world, &at, raw);
     }
     bounded(&world, raw);
 }
@@ -200,6 +202,23 @@ fn others_prove_nothing(world: &World, at: &At, raw: &[u8]) {
     }
 }
 
+/// The same within what came back with a report: its header has such fields too.
+fn others_within(world: &World, at: &At, raw: &[u8]) {
+    let (victim, token) = &*VICTIM;
+    let marks = ["\nSubject:", "\nMessage-ID:", "\nX-Desist:"];
+    let mut mail = String::from_utf8_lossy(raw).into_owned();
+    for (mark, field) in marks.iter().zip(OTHERS) {
+        mail = mail.replace(mark, &format!("\n{field}: <{token}.1@example.com>{mark}"));
+    }
+    // Elsewhere it may be in a text that says something.
+    if matches!(read(mail.as_bytes()).what, What::Feedback(_)) {
+        let judged = world.judge(at, mail.as_bytes());
+        for event in suppressed(&judged.events) {
+            assert_ne!(event.recipient.as_ref(), Some(victim), "{event:?}");
+        }
+    }
+}
+
 /// what the search for tokens costs, counted.
 fn bounded(world: &World, raw: &[u8]) {
     let reading = read(raw);
@@ -216,57 +235,65 @@ fn bounded(world: &World, raw: &[u8]) {
     }
 }
 
-/// Whom the tokens anywhere in a mail name, in whatever way they are encoded. `None`: more
-/// look-alikes than are tried.
+/// Whom the tokens anywhere in a mail name, in whatever way they are encoded. `None`: that is too
+/// much to say.
 fn named(world: &World, at: &At, raw: &[u8]) -> Option<BTreeSet<RecipientKey>> {
-    let mut named = BTreeSet::new();
+    let mut search = Search {
+        world,
+        left: 32 * raw.len() + 4096,
+        named: BTreeSet::new(),
+    };
     if let Some(token) = &at.token {
-        search(world, token.as_bytes(), &mut named)?;
+        search.text(token.as_bytes())?;
     }
-    within(world, raw, 5, &mut named)?;
-    Some(named)
+    search.mail(raw)?;
+    Some(search.named)
 }
 
-fn within(
-    world: &World,
-    raw: &[u8],
-    levels: u32,
-    named: &mut BTreeSet<RecipientKey>,
-) -> Option<()> {
-    search(world, raw, named)?;
-    // In some fields white space means nothing.
-    let dense: Vec<u8> = raw
-        .iter()
-        .copied()
-        .filter(|b| !b.is_ascii_whitespace())
-        .collect();
-    search(world, &dense, named)?;
-    let message = header::repair(raw);
-    let structure = mime::open(&message, mime::Limits::default());
-    for field in structure.root.header.fields() {
-        search(world, mime::decode_words(field.raw()).as_bytes(), named)?;
-    }
-    for part in structure.root.walk() {
-        let content = part.content(usize::MAX / 8);
-        search(world, &content, named)?;
-        search(world, part.text(usize::MAX / 8).as_bytes(), named)?;
-        if levels > 0 && *content != *raw {
-            within(world, &content, levels - 1, named)?;
-        }
-    }
-    Some(())
+struct Search<'a> {
+    world: &'a World,
+    /// Octets that may still be searched: parts within parts are much.
+    left: usize,
+    named: BTreeSet<RecipientKey>,
 }
 
-fn search(world: &World, text: &[u8], named: &mut BTreeSet<RecipientKey>) -> Option<()> {
-    let decoded = percent_decoded(text);
-    for text in [text, &*decoded] {
-        let mut finder = Finder::new(&world.keyring);
-        finder.search(FoundIn::Text, text);
-        let found = finder.finish();
-        if found.exhausted.is_some() {
-            return None;
+impl Search<'_> {
+    fn mail(&mut self, raw: &[u8]) -> Option<()> {
+        self.text(raw)?;
+        // In some fields white space means nothing.
+        let space = u8::is_ascii_whitespace;
+        let dense: Vec<u8> = raw.iter().copied().filter(|b| !space(b)).collect();
+        self.text(&dense)?;
+        let message = header::repair(raw);
+        let structure = mime::open(&message, mime::Limits::default());
+        for field in structure.root.header.fields() {
+            self.text(mime::decode_words(field.raw()).as_bytes())?;
         }
-        named.extend(found.tokens.iter().map(|(_, token)| token.fields.recipient));
+        for part in structure.root.walk() {
+            let content = part.content(usize::MAX / 8);
+            self.text(part.text(usize::MAX / 8).as_bytes())?;
+            let inner = part.media.essence().starts_with("message/");
+            if inner || matches!(content, Cow::Owned(_)) {
+                self.mail(&content)?;
+            }
+        }
+        Some(())
     }
-    Some(())
+
+    fn text(&mut self, text: &[u8]) -> Option<()> {
+        self.left = self.left.checked_sub(text.len())?;
+        let decoded = percent_decoded(text);
+        for text in [text, &*decoded] {
+            let mut finder = Finder::new(&self.world.keyring);
+            finder.search(FoundIn::Text, text);
+            let found = finder.finish();
+            if found.exhausted.is_some() {
+                return None;
+            }
+            let tokens = found.tokens.iter();
+            self.named
+                .extend(tokens.map(|(_, token)| token.fields.recipient));
+        }
+        Some(())
+    }
 }
