@@ -89,6 +89,7 @@ pub(crate) struct Running {
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) database: Option<TestDatabase>,
+    store: Option<String>,
     extra: String,
     public_tls: &'static str,
     wrapper: Vec<String>,
@@ -101,15 +102,20 @@ impl Place {
             Engine::Sqlite => None,
             Engine::Postgres => Some(TestDatabase::create()?),
         };
-        let folder = tempfile::tempdir().unwrap();
-        let (extra, wrapper) = (String::new(), Vec::new());
+        let store = database.as_ref().map(|database| database.url().to_owned());
         Some(Self {
-            folder,
             database,
-            extra,
-            public_tls: "self-made",
-            wrapper,
+            store,
+            ..Self::nowhere()
         })
+    }
+
+    /// A fresh folder, with the store at that URL.
+    pub(crate) fn at(store: &str) -> Self {
+        Self {
+            store: Some(store.to_owned()),
+            ..Self::nowhere()
+        }
     }
 
     /// Lines that are appended to the config file.
@@ -137,9 +143,9 @@ impl Place {
     fn write_config(&self) -> PathBuf {
         let file = self.folder.path().join("desist.toml");
         let store = self
-            .database
+            .store
             .as_ref()
-            .map(|database| format!("[store]\nurl = \"{}\"\n", database.url()))
+            .map(|url| format!("[store]\nurl = \"{url}\"\n"))
             .unwrap_or_default();
         let text = format!(
             "data_dir = \"{}\"\n\
@@ -485,6 +491,7 @@ impl Place {
         Self {
             folder: tempfile::tempdir().unwrap(),
             database: None,
+            store: None,
             extra: String::new(),
             public_tls: "self-made",
             wrapper: Vec::new(),
@@ -500,7 +507,15 @@ pub(crate) struct Smtp {
 
 impl Smtp {
     pub(crate) fn connect(server: SocketAddr) -> Self {
-        let stream = TcpStream::connect(server).unwrap();
+        Self::over(TcpStream::connect(server).unwrap())
+    }
+
+    /// Connects; `None` if nobody is there.
+    pub(crate) fn try_connect(server: SocketAddr) -> Option<Self> {
+        Some(Self::over(TcpStream::connect(server).ok()?))
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         let replies = BufReader::new(stream.try_clone().unwrap());

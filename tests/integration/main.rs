@@ -14,6 +14,7 @@ mod clients;
 mod config;
 mod connection;
 mod corpus;
+mod fire;
 mod floods;
 mod harness;
 mod journal;
