@@ -5,11 +5,14 @@
 //! `DESIST_KILL_ROUNDS` says how often the process is killed, and `DESIST_FIRE_ROUNDS` how often
 //! each other fault comes.
 
+mod clock;
 mod database;
+mod disk;
 mod instance;
 mod killed;
 mod ledger;
 mod load;
+mod syncs;
 mod wire;
 
 /// A variable of the environment.
@@ -21,4 +24,11 @@ fn told(name: &str) -> Option<String> {
 /// Whether to take the full sizes.
 fn full() -> bool {
     told("DESIST_FIRE").is_some_and(|size| size == "full")
+}
+
+/// How often each fault comes.
+fn rounds() -> usize {
+    told("DESIST_FIRE_ROUNDS").map_or(1, |rounds| {
+        rounds.parse().expect("DESIST_FIRE_ROUNDS is a number")
+    })
 }

@@ -112,10 +112,13 @@ impl Place {
 
     /// A fresh folder, with the store at that URL.
     pub(crate) fn at(store: &str) -> Self {
-        Self {
-            store: Some(store.to_owned()),
-            ..Self::nowhere()
-        }
+        Self::nowhere().stored_at(store)
+    }
+
+    /// Has the store at that URL.
+    pub(crate) fn stored_at(mut self, url: &str) -> Self {
+        self.store = Some(url.to_owned());
+        self
     }
 
     /// Lines that are appended to the config file.

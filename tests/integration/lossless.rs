@@ -1,8 +1,7 @@
 //! Nothing acknowledged is lost, nothing happens twice: the real process, watched from below while
 //! it acknowledges.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, Stdio};
+use std::collections::BTreeMap;
 
 use crate::harness::{Engine, Place, Running, complaint};
 
@@ -110,75 +109,6 @@ fn a_080_no_acknowledgement_before_its_data_is_synced() {
         acknowledged, 6,
         "every acknowledgement was seen in the trace"
     );
-}
-
-#[test]
-fn a_047_a_failed_sync_is_never_acknowledged() {
-    let running = Place::new(Engine::Sqlite).unwrap().start();
-    let tokens = running.mint(
-        1,
-        &[
-            "before@example.net",
-            "after@example.net",
-            "gone@example.net",
-        ],
-    );
-    let [before, after, gone] = tokens.as_slice() else {
-        panic!("three tokens")
-    };
-    let mut session = running.smtp();
-    let reply = session.deliver("", &["fbl@fb.example.com"], &complaint(&before.0));
-    assert!(reply.starts_with("250 2.0.0 "), "{reply}");
-    running.events(1);
-    running.drained();
-
-    let mut tracer = Command::new("strace")
-        .args(["-f", "-p", &running.pid().to_string()])
-        .arg("-P")
-        .arg(running.place().data_dir().join("journal.sqlite-wal"))
-        .args([
-            "-e",
-            "trace=fdatasync,fsync",
-            "-e",
-            "inject=fdatasync,fsync:error=EIO",
-        ])
-        .args(["-o", "/dev/null"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("strace is installed (scripts/test installs it)");
-    // strace says "attached" when the process runs under it.
-    let mut said = std::io::BufReader::new(tracer.stderr.take().unwrap());
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
-    assert!(line.contains("attached"), "{line}");
-
-    let reply = session.deliver("", &["fbl@fb.example.com"], &complaint(&after.0));
-    assert!(reply.starts_with("451 4.3.0 "), "{reply}");
-    // From now on it refuses until restart: what the kernel dropped cannot be known.
-    let reply = session.deliver("", &["fbl@fb.example.com"], &complaint(&after.0));
-    assert!(reply.starts_with("451 4.3.0 "), "{reply}");
-    let (status, _) = running.curl(&format!("/u/{}", gone.0), &["--data", "x"]);
-    assert_eq!(status, 503);
-    let (status, _) = running.get("/readyz/doors");
-    assert_eq!(status, 503);
-
-    let place = running.kill();
-    tracer.wait().unwrap();
-    let running = place.start();
-    assert!(running.check("before@example.net", Some(1)).is_some());
-    assert!(running.check("gone@example.net", Some(1)).is_none());
-    // The sender tries again, as after any 4yz reply: one effect.
-    let reply = running.deliver("", "fbl@fb.example.com", &complaint(&after.0));
-    assert!(reply.starts_with("250 2.0.0 "), "{reply}");
-    running.events(2);
-    running.drained();
-    assert!(running.check("after@example.net", Some(1)).is_some());
-    let recipients: BTreeSet<String> = running
-        .changes()
-        .iter()
-        .map(|change| change["recipient"].to_string())
-        .collect();
-    assert_eq!(recipients.len(), running.changes().len(), "no effect twice");
 }
 
 #[test]

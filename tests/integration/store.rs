@@ -7,7 +7,6 @@
 mod concurrency;
 mod directory;
 mod feed;
-mod full_disk;
 mod held;
 mod opening;
 mod outage;

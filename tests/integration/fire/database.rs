@@ -8,7 +8,7 @@ use super::killed::random;
 use super::ledger::judge;
 use super::load::Load;
 use super::wire::Wire;
-use super::{full, told};
+use super::{full, rounds};
 use crate::harness::Place;
 
 /// No check takes longer, whatever the database does; on a machine that builds and tests.
@@ -73,15 +73,14 @@ fn c_013_a_database_that_stops_dies_or_hangs() {
     let load = Load::start(&running);
     // The connections that hang are given up after half a minute only.
     let faults = if full() { &FAULTS[..] } else { &FAULTS[..4] };
-    let rounds = told("DESIST_FIRE_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
-    for fault in std::iter::repeat_n(faults, rounds).flatten() {
+    for fault in std::iter::repeat_n(faults, rounds()).flatten() {
         load.goes_on("before", 20 + random(50));
         (fault.begin)(&instance, &wire);
         let as_of = goes_on_without(&load, fault.name);
         (fault.end)(&instance, &wire);
         moves_on(&load, fault.name, &as_of);
     }
-    for _ in 0..rounds {
+    for _ in 0..rounds() {
         load.goes_on("before", 20 + random(50));
         // PostgreSQL itself starts anew when one of its processes dies.
         let as_of = load.progress().as_of;

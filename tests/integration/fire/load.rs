@@ -49,7 +49,9 @@ pub(super) struct Progress {
     pub(super) unchecked: usize,
     /// The `as_of` of the last check.
     pub(super) as_of: String,
-    /// What was said instead of an acknowledgement, not more than the last thousand.
+    /// Complaints and clicks that were refused.
+    pub(super) refused: usize,
+    /// What was said to them, of the last thousand.
     pub(super) refusals: VecDeque<String>,
 }
 
@@ -246,6 +248,7 @@ impl Shared {
             }
             Outcome::Acknowledged => progress.writes += 1,
             Outcome::Refused(reply) => {
+                progress.refused += 1;
                 progress.refusals.push_back(reply.clone());
                 if progress.refusals.len() > 1000 {
                     progress.refusals.pop_front();
