@@ -6,12 +6,16 @@
 //! each other fault comes.
 
 mod clock;
+mod cut;
 mod database;
 mod disk;
+mod feed;
+mod idle;
 mod instance;
 mod killed;
 mod ledger;
 mod load;
+mod slow;
 mod syncs;
 mod wire;
 

@@ -8,4 +8,4 @@
 mod accept;
 mod descriptors;
 mod stop;
-mod tls;
+pub(crate) mod tls;

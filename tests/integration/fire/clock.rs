@@ -49,13 +49,12 @@ fn the_clock_is_stepped(engine: Engine) {
         let before = load.progress().as_of;
         set(&file, step);
         // The head of the feed is reached again and again, whatever the time is.
-        let now = load.wait(step, |now| now.as_of != before);
+        let mut now = load.wait(step, |now| now.as_of != before);
         if engine == Engine::Sqlite && step == "+14y" {
-            let now = load.wait(step, |now| now.as_of.starts_with("204"));
-            assert!(now.as_of.as_str() > "2040", "{now:?}");
+            now = load.wait(step, |now| now.as_of.as_str() > "2040");
         }
-        let after = load.goes_on(step, 20);
-        assert_ne!(now.as_of, after.as_of, "{step}: as_of goes on");
+        load.goes_on(step, 20);
+        load.wait(step, |later| later.as_of != now.as_of);
     }
     let known = load.end(&running);
     assert_eq!(known.progress.unchecked, 0, "every check was answered");

@@ -178,6 +178,11 @@ impl Load {
         })
     }
 
+    /// Somebody else has sent an item whole and will never know what came of it.
+    pub(super) fn doubtful(&self, act: Act, item: &Item) {
+        self.shared.state().ledger.doubtful(act, item);
+    }
+
     /// Lets the clients come to an end at the server that runs now, and everything arrive; then
     /// says what they know.
     pub(super) fn end(self, running: &Running) -> Known {

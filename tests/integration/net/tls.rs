@@ -61,7 +61,8 @@ impl ServerCertVerifier for TakesAny {
     }
 }
 
-fn client() -> ClientConfig {
+/// A client that takes any certificate.
+pub(crate) fn client() -> ClientConfig {
     ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -1,0 +1,1 @@
+//! Peers that read or write slowly, or not at all: memory stays bounded, others are served.
