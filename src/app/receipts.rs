@@ -35,14 +35,8 @@ pub async fn one(
 }
 
 /// The raw bytes of a receipt, exactly as received.
-pub async fn raw(
-    app: &App,
-    tenant: Option<TenantId>,
-    id: ReceiptId,
-) -> Result<(StoredReceipt, Vec<u8>), ReceiptError> {
-    let (receipt, _) = one(app, tenant, id).await?;
-    let raw = app.store.raw(id).await?.ok_or(ReceiptError::NoLongerKept)?;
-    Ok((receipt, raw))
+pub async fn raw(app: &App, id: ReceiptId) -> Result<Vec<u8>, ReceiptError> {
+    app.store.raw(id).await?.ok_or(ReceiptError::NoLongerKept)
 }
 
 /// A mail as final delivery shows it: Return-Path from the envelope and one Received on top

@@ -525,6 +525,11 @@ impl Smtp {
         Self { stream, replies }
     }
 
+    /// What it speaks over; nothing may be read from it that a reply is waited for.
+    pub(crate) const fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }

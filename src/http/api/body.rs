@@ -35,6 +35,8 @@ const DOUBLING: usize = 1024 * 1024;
 pub(super) struct Budget {
     any: Arc<Semaphore>,
     small: Arc<Semaphore>,
+    /// Permits of `any` when nobody has taken one.
+    everybodys: usize,
     largest: usize,
     patience: Duration,
 }
@@ -47,6 +49,7 @@ impl Budget {
         Self {
             any: Arc::new(Semaphore::new(permits - small)),
             small: Arc::new(Semaphore::new(small)),
+            everybodys: permits - small,
             largest: limits.body,
             patience: limits.patience,
         }
@@ -61,7 +64,26 @@ impl Budget {
             Part::Any => from(&self.any),
         };
         taken.map_err(|_none_left| {
-            Problem::later(Kind::Overloaded, "too many large bodies are being read", 1)
+            Problem::later(
+                Kind::Overloaded,
+                "too many large bodies are being read or sent",
+                1,
+            )
+        })
+    }
+
+    /// A share for an answer of that length, held until it is sent; the whole of what everybody
+    /// shares if it is longer than that.
+    pub(super) fn hold(&self, bytes: u64) -> Result<Share, Problem> {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let bytes = bytes.min(self.everybodys.saturating_mul(PERMIT_BYTES));
+        let part = if bytes <= SMALL {
+            Part::Small
+        } else {
+            Part::Any
+        };
+        Ok(Share {
+            _permit: self.take(bytes, part)?,
         })
     }
 
@@ -69,6 +91,12 @@ impl Budget {
         let detail = format!("a body has at most {} bytes", self.largest);
         Problem::new(Kind::TooLarge, detail).with("limit", self.largest)
     }
+}
+
+/// A share of the budget; dropping it gives it back.
+#[derive(Debug)]
+pub(super) struct Share {
+    _permit: OwnedSemaphorePermit,
 }
 
 /// Which part of the budget a body may take from.

@@ -6,6 +6,7 @@
 )]
 
 pub(super) mod one;
+mod pieces;
 pub(super) mod raw;
 
 use std::net::IpAddr;

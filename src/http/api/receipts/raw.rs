@@ -5,13 +5,15 @@
     reason = "written by the macro that describes the call"
 )]
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::app::receipts::{raw, with_trace};
+use super::pieces::Pieces;
+use crate::app::receipts::{one, raw, with_trace};
 use crate::http::api::Api;
 use crate::http::api::caller::{May, Read};
 use crate::http::api::problem::{Kind, Problem};
@@ -53,7 +55,7 @@ pub(in crate::http::api) async fn bytes(
     Segment(id): Segment<ReceiptId>,
     Parameters(asked): Parameters<RawParameters>,
 ) -> Result<Response, Problem> {
-    let (stored, raw) = raw(&api.app, caller.tenant, id).await?;
+    let (stored, _) = one(&api.app, caller.tenant, id).await?;
     let mail = stored.receipt.door == Door::Smtp;
     if asked.trace && !mail {
         return Err(Problem::new(
@@ -61,7 +63,9 @@ pub(in crate::http::api) async fn bytes(
             "trace: this receipt is no mail",
         ));
     }
-    let body = if asked.trace {
+    let share = api.budget.hold(stored.size)?;
+    let raw = raw(&api.app, id).await?;
+    let bytes = if asked.trace {
         let by = api
             .app
             .settings
@@ -83,5 +87,5 @@ pub(in crate::http::api) async fn bytes(
         (CONTENT_TYPE, media.to_owned()),
         (CONTENT_DISPOSITION, disposition),
     ];
-    Ok((headers, body).into_response())
+    Ok((headers, Body::new(Pieces::new(bytes, share))).into_response())
 }
