@@ -23,18 +23,18 @@ struct Cut {
 }
 
 impl Read for Cut {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buffer)
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buf)
     }
 }
 
 impl Write for Cut {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        let count = octets.len().min(self.left);
-        if count == 0 && !octets.is_empty() {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let count = buf.len().min(self.left);
+        if count == 0 && !buf.is_empty() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        self.stream.write_all(&octets[..count])?;
+        self.stream.write_all(&buf[..count])?;
         self.left -= count;
         self.written += count;
         Ok(count)
@@ -45,7 +45,8 @@ impl Write for Cut {
     }
 }
 
-/// One way for something to come in. `Ok` with what was written says that it was sent whole.
+/// One way for something to come in. `Ok` with what was written says that enough was sent to be
+/// accepted.
 struct Way {
     name: &'static str,
     act: Act,
@@ -90,37 +91,26 @@ const WAYS: [Way; 6] = [
         name: "a click",
         act: Act::Click,
         send: |running, item, left| {
-            let mut https = secured(connect(running.public, left)?)?;
-            let request = format!(
-                "POST /u/{} HTTP/1.1\r\nHost: u.example.com\r\n\
-                 Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 26\r\n\r\n\
-                 List-Unsubscribe=One-Click",
-                item.token
-            );
-            https.write_all(request.as_bytes())?;
-            https.flush()?;
-            Ok(https.sock.written)
+            let length = "Content-Length: 26";
+            click(
+                running,
+                item,
+                left,
+                length,
+                &["List-Unsubscribe=", "One-Click"],
+            )
         },
     },
     Way {
         name: "a click in chunks",
         act: Act::Click,
         send: |running, item, left| {
-            let mut https = secured(connect(running.public, left)?)?;
-            let head = format!(
-                "POST /u/{} HTTP/1.1\r\nHost: u.example.com\r\nTransfer-Encoding: chunked\r\n\r\n",
-                item.token
-            );
-            for part in [
-                head.as_str(),
+            let chunks = [
                 "10\r\nList-Unsubscribe\r\n",
                 "a\r\n=One-Click\r\n",
                 "0\r\n\r\n",
-            ] {
-                https.write_all(part.as_bytes())?;
-                https.flush()?;
-            }
-            Ok(https.sock.written)
+            ];
+            click(running, item, left, "Transfer-Encoding: chunked", &chunks)
         },
     },
     Way {
@@ -143,6 +133,34 @@ const WAYS: [Way; 6] = [
     },
 ];
 
+/// The token in the head says all: a click acts from the end of its head on, and what comes of its
+/// body is kept.
+fn click(
+    running: &Running,
+    item: &Item,
+    left: usize,
+    length: &str,
+    body: &[&str],
+) -> io::Result<usize> {
+    let mut https = secured(connect(running.public, left)?)?;
+    let head = format!(
+        "POST /u/{} HTTP/1.1\r\nHost: u.example.com\r\n{length}\r\n\r\n",
+        item.token
+    );
+    https.write_all(head.as_bytes())?;
+    https.flush()?;
+    for part in body {
+        if https
+            .write_all(part.as_bytes())
+            .and_then(|()| https.flush())
+            .is_err()
+        {
+            break;
+        }
+    }
+    Ok(https.sock.written)
+}
+
 fn connect(server: std::net::SocketAddr, left: usize) -> io::Result<Cut> {
     let stream = TcpStream::connect(server)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -154,10 +172,14 @@ fn connect(server: std::net::SocketAddr, left: usize) -> io::Result<Cut> {
     })
 }
 
-fn secured(cut: Cut) -> io::Result<StreamOwned<ClientConnection, Cut>> {
+/// TLS that has not begun yet.
+fn tls() -> ClientConnection {
     let name = ServerName::try_from("fb.example.com").unwrap();
-    let client = Arc::new(crate::net::tls::client());
-    let mut tls = StreamOwned::new(ClientConnection::new(client, name).unwrap(), cut);
+    ClientConnection::new(Arc::new(crate::net::tls::client()), name).unwrap()
+}
+
+fn secured(cut: Cut) -> io::Result<StreamOwned<ClientConnection, Cut>> {
+    let mut tls = StreamOwned::new(tls(), cut);
     tls.conn.complete_io(&mut tls.sock)?;
     Ok(tls)
 }

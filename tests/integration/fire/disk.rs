@@ -24,8 +24,7 @@ enum Full {
 
 /// A place whose journal and store have a small disk each, which only the server sees and which end
 /// with it; `None` where mounting is not permitted.
-fn on_small_disks() -> Option<Place> {
-    let place = Place::new(Engine::Sqlite).unwrap();
+fn on_small_disks(place: Place) -> Option<Place> {
     let (data, store) = (place.data_dir(), place.folder.path().join("store"));
     let mounts: Vec<String> = [&data, &store]
         .map(|at| {
@@ -71,7 +70,9 @@ fn fill_and_make_room(running: &Running, load: &Load, full: Full) {
     };
     load.goes_on("before", 20 + random(50));
     let before = load.progress();
-    ballast.iter().for_each(|file| fill(file));
+    for file in ballast {
+        fill(file);
+    }
     load.wait(&format!("{full:?} full"), |now| {
         let checked = now.checks > before.checks + 20;
         let doors = if full == Full::Store {
@@ -82,9 +83,9 @@ fn fill_and_make_room(running: &Running, load: &Load, full: Full) {
         let writes = full != Full::Journal || now.writes > before.writes + 5;
         checked && doors && writes
     });
-    ballast
-        .iter()
-        .for_each(|file| std::fs::remove_file(file).unwrap());
+    for file in ballast {
+        std::fs::remove_file(file).unwrap();
+    }
     let during = load.progress();
     load.wait("room again", |now| {
         now.doors > during.doors + 50 && now.writes > during.writes + 5
@@ -93,7 +94,8 @@ fn fill_and_make_room(running: &Running, load: &Load, full: Full) {
 
 #[test]
 fn a_083_once_there_is_room_again_everything_arrives() {
-    let Some(place) = on_small_disks() else {
+    let fresh = Place::new(Engine::Sqlite).unwrap();
+    let Some(place) = on_small_disks(fresh) else {
         return;
     };
     let running = place.start();

@@ -1,7 +1,7 @@
 //! A PostgreSQL server of a test's own, which may be stopped, killed and frozen.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use desist::model::clock::{Clock, Tick};
@@ -181,24 +181,19 @@ fn programs() -> PathBuf {
     let named = Command::new("pg_config").arg("--bindir").output();
     let named = named.ok().filter(|output| output.status.success());
     let named = named.map(|output| String::from_utf8(output.stdout).unwrap());
-    let mut places: Vec<PathBuf> = named
-        .iter()
-        .map(|text| PathBuf::from(text.trim()))
-        .collect();
-    if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
-        let mut versions: Vec<PathBuf> = versions.map(|entry| entry.unwrap().path()).collect();
-        versions.sort();
-        places.extend(versions.iter().rev().map(|version| version.join("bin")));
-    }
-    let found = places
-        .into_iter()
-        .find(|place: &PathBuf| has(place, "initdb"));
+    let named = named.map(|text| PathBuf::from(text.trim()));
+    let mut installed: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|versions| {
+            versions
+                .map(|entry| entry.unwrap().path().join("bin"))
+                .collect()
+        })
+        .unwrap_or_default();
+    installed.sort();
+    let found = named.into_iter().chain(installed.into_iter().rev());
+    let found = { found }.find(|place| place.join("initdb").exists());
     found.expect(
         "the programs of a PostgreSQL server (package postgresql; scripts/test installs it), \
          or DESIST_TEST_POSTGRES=skip",
     )
-}
-
-fn has(place: &Path, program: &str) -> bool {
-    place.join(program).exists()
 }
