@@ -3,13 +3,16 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::ledger::judge;
+use super::ledger::{Act, Item, everything, judge};
 use super::load::Load;
 use super::rounds;
 use crate::harness::{Engine, Place};
 
 /// Steps from the true time: hours, days and years.
 const STEPS: [&str; 8] = ["+3h", "-5h", "+2d", "-40d", "+14y", "-50y", "+61m", "+0"];
+
+/// Receipts of one token in an hour.
+const AN_HOUR: usize = 2;
 
 /// Sets the server's clock. In one step, so that it is never read half written.
 fn set(file: &Path, to: &str) {
@@ -34,7 +37,8 @@ fn the_clock_is_stepped(engine: Engine) {
     let file = place.folder.path().join("clock");
     set(&file, "+0");
     let (library, at) = (library(), file.display());
-    let place = place.under(&[
+    let limit = format!("[limits]\ntoken_receipts_per_hour = {AN_HOUR}\n");
+    let place = place.config(&limit).under(&[
         "env",
         &format!("LD_PRELOAD={library}"),
         &format!("FAKETIME_TIMESTAMP_FILE={at}"),
@@ -44,6 +48,8 @@ fn the_clock_is_stepped(engine: Engine) {
     ]);
     let running = place.start();
     let load = Load::start(&running);
+    let again = running.mint(1, &["again@example.net"])[0].0.clone();
+    let again = Item::new(0, "again@example.net".to_owned(), again);
     for step in std::iter::repeat_n(STEPS, rounds()).flatten() {
         load.goes_on("before", 20);
         let before = load.progress().as_of;
@@ -55,6 +61,11 @@ fn the_clock_is_stepped(engine: Engine) {
         }
         load.goes_on(step, 20);
         load.wait(step, |later| later.as_of != now.as_of);
+        for _ in 0..3 * AN_HOUR {
+            load.doubtful(Act::Click, &again);
+            let (status, _) = running.curl(&format!("/u/{}", again.token), &["--data", "x"]);
+            assert_eq!(status, 200, "{step}");
+        }
     }
     let known = load.end(&running);
     assert_eq!(known.progress.unchecked, 0, "every check was answered");
@@ -64,8 +75,19 @@ fn the_clock_is_stepped(engine: Engine) {
         known.progress.refusals
     );
     judge(&running, &known);
+    let events = everything(&running, "/v1/events");
+    // Every step begins another hour, one may end while the token is clicked, and until the first
+    // of them is in the index all are kept.
+    let clicks = { &events }
+        .iter()
+        .filter(|event| event["recipient"] == again.recipient.as_str());
+    let (clicks, steps) = (clicks.count(), STEPS.len() * rounds());
+    assert!(
+        (1..=AN_HOUR * (steps + 4)).contains(&clicks),
+        "{clicks} clicks kept"
+    );
     // Young mail is there whatever it was dated.
-    for event in running.events(known.progress.doors) {
+    for event in &events {
         let id = event["receipt"].as_str().unwrap();
         let (status, _) = running.get(&format!("/v1/receipts/{id}/raw"));
         assert_eq!(status, 200, "{event}");

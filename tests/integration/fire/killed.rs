@@ -17,6 +17,7 @@ pub(super) fn random(bound: usize) -> usize {
     usize::try_from(u32::from_le_bytes(bytes)).unwrap() % bound
 }
 
+/// One node on SQLite, two on PostgreSQL: either of them dies.
 fn everything_acknowledged_survives(engine: Engine) {
     let Some(place) = Place::new(engine) else {
         return;
@@ -24,23 +25,32 @@ fn everything_acknowledged_survives(engine: Engine) {
     let rounds: Option<usize> = told("DESIST_KILL_ROUNDS")
         .map(|rounds| rounds.parse().expect("DESIST_KILL_ROUNDS is a number"));
     let clock = Clock::system();
-    let mut running = place.start();
-    let load = Load::start(&running);
+    let other = place
+        .database
+        .as_ref()
+        .map(|database| Place::at(database.url()));
+    let mut nodes = vec![place.start()];
+    nodes.extend(other.map(Place::start));
+    let load = Load::on_nodes(&nodes.iter().collect::<Vec<_>>());
     let mut done = 0;
     while rounds.map_or(done < 2 || clock.tick() < ROUNDS_TIME, |rounds| {
         done < rounds
     }) {
         let enough = load.progress().doors + 20 + random(300);
         load.wait("the load", |now| now.doors >= enough);
-        running = running.kill().start();
-        load.aim(&[&running]);
+        let which = random(nodes.len());
+        let node = nodes.remove(which);
+        nodes.insert(which, node.kill().start());
+        load.aim(&nodes.iter().collect::<Vec<_>>());
         done += 1;
     }
     let refusals = load.progress().refusals;
     assert!(refusals.is_empty(), "refused under load: {refusals:?}");
-    let known = load.end(&running);
+    let known = load.end_on(&nodes.iter().collect::<Vec<_>>());
     println!("{engine:?}: killed {done} times");
-    judge(&running, &known);
+    for node in &nodes {
+        judge(node, &known);
+    }
 }
 
 #[test]

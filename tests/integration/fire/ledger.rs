@@ -17,7 +17,7 @@ pub(super) struct Item {
     pub(super) address: String,
     pub(super) token: String,
     /// The recipient key in hexadecimal.
-    recipient: String,
+    pub(super) recipient: String,
 }
 
 /// What a client does.

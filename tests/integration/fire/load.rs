@@ -186,11 +186,18 @@ impl Load {
     /// Lets the clients come to an end at the server that runs now, and everything arrive; then
     /// says what they know.
     pub(super) fn end(self, running: &Running) -> Known {
+        self.end_on(&[running])
+    }
+
+    /// [`Load::end`] at these nodes.
+    pub(super) fn end_on(self, nodes: &[&Running]) -> Known {
         self.shared.over.store(true, Ordering::SeqCst);
         for client in self.clients {
             client.join().unwrap();
         }
-        running.drained();
+        for node in nodes {
+            node.drained();
+        }
         self.shared.complete.store(true, Ordering::SeqCst);
         let readings = self.readers.into_iter();
         let readings = readings.map(|reader| reader.join().unwrap()).collect();
