@@ -194,7 +194,7 @@ fn replies(smtp: &mut impl Read, count: usize) -> io::Result<()> {
             smtp.read_exact(&mut octet)?;
             line.push(octet[0]);
         }
-        let line = String::from_utf8(line).unwrap();
+        let line = String::from_utf8_lossy(&line);
         if line.starts_with("421 4.3.2") {
             // Those that were cut before are still being noticed.
             return Err(io::ErrorKind::ConnectionRefused.into());
