@@ -1,25 +1,28 @@
 //! Layer 2: the index: suppressions in memory, fed by the feed alone.
 //!
-//! An entry is one number of 16 bytes. It lies in one of 65,536 sorted buckets; the bucket stands
-//! for the first 16 bits of the recipient key and the entry holds the next 48, so that tenant and
-//! 64 of the key's 80 bits are compared. The order of the numbers is the order of strength: the
-//! first entry of a recipient that counts for what is asked is the answer.
+//! An entry is one number of 15 bytes. The first 19 bits of the recipient key say where it lies:
+//! the shard, which is locked as a whole, the bucket in it, a sorted list, and the cell, a part of
+//! that list. The entry holds the next 45 bits, so that tenant and 64 of the key's 80 bits are
+//! compared. The order of the numbers is the order of strength: the first entry of a recipient that
+//! counts for what is asked is the answer.
 //!
 //! Invariants: a bucket is sorted and has one entry for each tenant, recipient, scope and reason;
 //! its memory grows and shrinks with it in small steps and never doubles; a lock is held for one
-//! look-up or one change in one bucket.
+//! change, or for the look-ups of one list.
 
-mod bucket;
 mod entry;
+mod image;
+mod shard;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use self::bucket::Bucket;
 use self::entry::{Entry, Owner, Place};
+pub use self::image::{ImageError, LastChange, Origin, remove as remove_image};
+use self::shard::Shard;
 use crate::model::clock::Timestamp;
 use crate::model::recipient::RecipientKey;
 use crate::model::stream::{Class, StreamNumber};
@@ -28,15 +31,10 @@ use crate::model::tenant::TenantId;
 
 /// All standing suppressions of all tenants. Shared by reference; reading never waits for long.
 pub struct Index {
-    /// By the first byte of the recipient key.
     shards: Box<[RwLock<Shard>]>,
     entries: AtomicUsize,
-    /// Entries that there is room for.
-    room: AtomicUsize,
+    bytes: AtomicUsize,
 }
-
-/// Buckets by the second byte of the recipient key; empty until something is entered.
-type Shard = Vec<Bucket>;
 
 /// What a look-up asks.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +61,33 @@ pub struct Hit {
     pub since: Timestamp,
 }
 
+/// Questions that are looked up together. Made once and used for many batches.
+#[derive(Debug)]
+pub struct Batch {
+    /// Number and recipient of each question, by shard.
+    shards: Box<[Vec<(usize, RecipientKey)>]>,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        let shards = std::iter::repeat_with(Vec::new).take(Place::SHARDS);
+        Self {
+            shards: shards.collect(),
+        }
+    }
+}
+
+impl Batch {
+    /// Asks about one recipient. The same question may be asked about several, then the strongest
+    /// answer counts.
+    pub fn ask(&mut self, question: usize, recipient: RecipientKey) {
+        let shard = Place::of(&recipient).shard();
+        if let Some(shard) = self.shards.get_mut(shard) {
+            shard.push((question, recipient));
+        }
+    }
+}
+
 impl Asked {
     /// Whether a suppression of that scope answers the question.
     pub fn counts(self, scope: Scope) -> bool {
@@ -83,16 +108,12 @@ impl Index {
     pub fn insert(&self, key: SuppressionKey, since: Timestamp) {
         let place = Place::of(&key.recipient);
         let entry = Entry::new(&key, since);
-        let Some(mut shard) = self.write(place) else {
-            return;
-        };
-        if shard.is_empty() {
-            shard.resize_with(Place::BUCKETS, Bucket::default);
-        }
-        let Some(bucket) = shard.get_mut(place.bucket()) else {
-            return;
-        };
-        self.counting(bucket, |bucket| bucket.insert(entry));
+        self.counting(place, |shard| shard.insert(place, entry));
+    }
+
+    /// Adds behind all others of its bucket; `false` if it does not belong there.
+    fn append(&self, place: Place, entry: Entry) -> bool {
+        self.counting(place, |shard| shard.append(place, entry))
     }
 
     /// Applies a change of the feed. Applying it twice is the same as once.
@@ -106,13 +127,7 @@ impl Index {
     fn remove(&self, key: &SuppressionKey) {
         let place = Place::of(&key.recipient);
         let entry = Entry::new(key, Timestamp::default());
-        let Some(mut shard) = self.write(place) else {
-            return;
-        };
-        let Some(bucket) = shard.get_mut(place.bucket()) else {
-            return;
-        };
-        self.counting(bucket, |bucket| bucket.remove(entry));
+        self.counting(place, |shard| shard.remove(place, entry));
     }
 
     /// One look-up for all scopes, under each given key (one for each address-key generation).
@@ -122,34 +137,46 @@ impl Index {
         recipients: &[RecipientKey],
         asked: Asked,
     ) -> Option<Hit> {
-        let strongest = recipients.iter().filter_map(|recipient| {
-            let place = Place::of(recipient);
-            let shard = self.read(place)?;
-            let bucket = shard.get(place.bucket())?;
-            let owner = Owner::new(tenant, recipient);
-            bucket.of(owner).find_map(|entry| {
-                let hit = entry.hit()?;
-                asked.counts(hit.scope).then_some((entry.strength(), hit))
-            })
+        let found = recipients.iter().filter_map(|recipient| {
+            let shard = self.read(Place::of(recipient).shard())?;
+            strongest(&shard, tenant, recipient, asked)
         });
-        strongest
-            .min_by_key(|(strength, _)| *strength)
-            .map(|(_, hit)| hit)
+        found.min_by_key(|entry| entry.strength())?.hit()
+    }
+
+    /// Looks up all that was asked for, and leaves the batch empty: what is found, one answer for
+    /// each question that has one, ascending by question.
+    ///
+    /// Each shard is locked once, and its look-ups follow each other so closely that the processor
+    /// waits for several places in memory at a time.
+    pub fn look_up_batch(
+        &self,
+        tenant: TenantId,
+        batch: &mut Batch,
+        asked: Asked,
+    ) -> Vec<(usize, Hit)> {
+        let mut found = Vec::new();
+        for (shard, questions) in self.shards.iter().zip(&mut batch.shards) {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            let answers = questions.drain(..).filter_map(|(question, recipient)| {
+                Some((question, strongest(&shard, tenant, &recipient, asked)?))
+            });
+            found.extend(answers);
+        }
+        found.sort_unstable_by_key(|(question, entry)| (*question, entry.strength()));
+        found.dedup_by_key(|(question, _)| *question);
+        let hit = |(question, entry): (usize, Entry)| Some((question, entry.hit()?));
+        found.into_iter().filter_map(hit).collect()
     }
 
     /// Whether exactly this suppression stands, whatever else does.
     pub fn stands(&self, key: &SuppressionKey) -> bool {
         let place = Place::of(&key.recipient);
+        let wanted = Entry::new(key, Timestamp::default()).identity();
         let owner = Owner::new(key.tenant, &key.recipient);
-        self.read(place).is_some_and(|shard| {
-            let bucket = shard.get(place.bucket());
-            bucket
-                .into_iter()
-                .flat_map(|bucket| bucket.of(owner))
-                .any(|entry| {
-                    let hit = entry.hit();
-                    hit.is_some_and(|hit| (hit.scope, hit.reason) == (key.scope, key.reason))
-                })
+        self.read(place.shard()).is_some_and(|shard| {
+            let mut entries = shard.of(place, owner);
+            entries.any(|entry| entry.identity() == wanted)
         })
     }
 
@@ -163,12 +190,10 @@ impl Index {
         self.len() == 0
     }
 
-    /// Bytes held for entries, spare room included. The fixed table of buckets, 3 MiB, their
-    /// pointers, 8 bytes for 64 entries, and what the allocator adds are not counted.
+    /// Bytes held for entries, spare room and tables included. What the allocator adds, 8 bytes for
+    /// 56 entries, is not counted.
     pub fn bytes(&self) -> usize {
-        self.room
-            .load(Ordering::Relaxed)
-            .saturating_mul(Entry::BYTES)
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Takes over what another index holds, and forgets its own. A look-up meanwhile finds what it
@@ -180,27 +205,40 @@ impl Index {
         }
         self.entries
             .store(other.entries.into_inner(), Ordering::Relaxed);
-        self.room.store(other.room.into_inner(), Ordering::Relaxed);
+        self.bytes
+            .store(other.bytes.into_inner(), Ordering::Relaxed);
     }
 
-    /// Changes a bucket and keeps the sums true.
-    fn counting(&self, bucket: &mut Bucket, change: impl FnOnce(&mut Bucket)) {
-        let (entries, room) = (bucket.len(), bucket.room());
-        change(bucket);
-        add_difference(&self.entries, entries, bucket.len());
-        add_difference(&self.room, room, bucket.room());
+    /// Changes a shard and keeps the sums true; gives on what `change` says.
+    fn counting(&self, place: Place, change: impl FnOnce(&mut Shard) -> bool) -> bool {
+        let Some(shard) = self.shards.get(place.shard()) else {
+            return false;
+        };
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        let (entries, bytes) = (shard.length(place.bucket()), shard.bytes());
+        let changed = change(&mut shard);
+        add_difference(&self.entries, entries, shard.length(place.bucket()));
+        add_difference(&self.bytes, bytes, shard.bytes());
+        changed
     }
 
     /// A panic cannot leave a bucket unsorted, so a poisoned lock is as good as any.
-    fn read(&self, place: Place) -> Option<RwLockReadGuard<'_, Shard>> {
-        let shard = self.shards.get(place.shard())?;
+    fn read(&self, shard: usize) -> Option<RwLockReadGuard<'_, Shard>> {
+        let shard = self.shards.get(shard)?;
         Some(shard.read().unwrap_or_else(PoisonError::into_inner))
     }
+}
 
-    fn write(&self, place: Place) -> Option<RwLockWriteGuard<'_, Shard>> {
-        let shard = self.shards.get(place.shard())?;
-        Some(shard.write().unwrap_or_else(PoisonError::into_inner))
-    }
+/// The strongest entry of a recipient that counts.
+fn strongest(
+    shard: &Shard,
+    tenant: TenantId,
+    recipient: &RecipientKey,
+    asked: Asked,
+) -> Option<Entry> {
+    let place = Place::of(recipient);
+    let mut entries = shard.of(place, Owner::new(tenant, recipient));
+    entries.find(|entry| entry.hit().is_some_and(|hit| asked.counts(hit.scope)))
 }
 
 /// Wraps around below zero on the way, which is harmless: the sum is right in the end.
@@ -218,7 +256,7 @@ impl Default for Index {
         Self {
             shards,
             entries: AtomicUsize::new(0),
-            room: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
         }
     }
 }

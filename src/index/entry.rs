@@ -1,8 +1,9 @@
-//! One suppression as a number of 128 bits.
+//! One suppression as a number of 120 bits.
 //!
-//! From the highest bit: tenant (24), bits 16 to 63 of the recipient key (48), scope and reason
-//! (8), stream (16), seconds since the epoch (32). The first 16 bits of the recipient key are said
-//! by the bucket that the entry lies in; the last 16 of its 80 bits are not kept.
+//! From the highest bit: bits 19 to 63 of the recipient key (45), tenant (24), scope and reason in
+//! the order of strength (19), seconds since the epoch (32, until the year 2106). The first 19 bits
+//! of the recipient key are said by the place that the entry lies in; the last 16 of its 80 bits
+//! are not kept.
 
 use super::Hit;
 use crate::model::clock::Timestamp;
@@ -15,27 +16,47 @@ use crate::model::tenant::TenantId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Entry(u128);
 
-/// Tenant and recipient within a bucket: the upper 72 bits of an entry.
+/// Recipient and tenant within a place: the upper 69 bits of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Owner(u128);
 
-/// Which shard and which bucket in it a recipient belongs to.
+/// An entry in as many bytes as it has, the highest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Packed([u8; 15]);
+
+/// Where a recipient belongs: by the first 19 bits of the key, which are as good as random.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     shard: u8,
     bucket: u8,
+    cell: u8,
 }
 
 impl Place {
     /// Number of shards.
-    pub(super) const SHARDS: usize = 256;
+    pub(super) const SHARDS: usize = 64;
     /// Number of buckets of a shard.
-    pub(super) const BUCKETS: usize = 256;
+    pub(super) const BUCKETS: usize = 128;
+    /// Number of cells of a bucket.
+    pub(super) const CELLS: usize = 64;
 
-    /// By the first two bytes of the key, which are as good as random.
     pub(super) const fn of(recipient: &RecipientKey) -> Self {
-        let [shard, bucket, ..] = *recipient.as_bytes();
-        Self { shard, bucket }
+        let [a, b, c, ..] = *recipient.as_bytes();
+        Self {
+            shard: a >> 2,
+            bucket: (a & 0b11) << 5 | b >> 3,
+            cell: (b & 0b111) << 3 | c >> 5,
+        }
+    }
+
+    /// From its parts; `None` if one is out of range.
+    pub(super) fn at(shard: usize, bucket: usize, cell: usize) -> Option<Self> {
+        let part = |part: usize, end: usize| u8::try_from(part).ok().filter(|_| part < end);
+        Some(Self {
+            shard: part(shard, Self::SHARDS)?,
+            bucket: part(bucket, Self::BUCKETS)?,
+            cell: part(cell, Self::CELLS)?,
+        })
     }
 
     /// Below [`Self::SHARDS`].
@@ -47,37 +68,33 @@ impl Place {
     pub(super) fn bucket(self) -> usize {
         usize::from(self.bucket)
     }
+
+    /// Below [`Self::CELLS`].
+    pub(super) fn cell(self) -> usize {
+        usize::from(self.cell)
+    }
 }
 
 impl Owner {
     pub(super) fn new(tenant: TenantId, recipient: &RecipientKey) -> Self {
-        let [_, _, kept @ .., _, _] = recipient.as_bytes();
-        let owner = u128::from(tenant.get());
-        Self(
-            kept.iter()
-                .fold(owner, |bits, byte| bits << 8 | u128::from(*byte)),
-        )
+        let [compared @ .., _, _] = *recipient.as_bytes();
+        let key = u64::from_be_bytes(compared) & ((1 << KEY_BITS) - 1);
+        Self(u128::from(key) << TENANT_BITS | u128::from(tenant.get()))
     }
 }
 
 impl Entry {
-    /// Bytes of an entry.
-    pub(super) const BYTES: usize = size_of::<Self>();
-
     pub(super) fn new(key: &SuppressionKey, since: Timestamp) -> Self {
         let Owner(owner) = Owner::new(key.tenant, &key.recipient);
-        let (scope, stream) = match key.scope {
-            Scope::All => (ALL, 0),
-            Scope::Marketing => (MARKETING, 0),
-            Scope::Stream(number) => (STREAM, number),
+        let reason = reason_rank(key.reason);
+        let strength = match key.scope {
+            Scope::All => reason,
+            Scope::Marketing => REASONS + reason,
+            Scope::Stream(number) => 2 * REASONS + reason * STREAMS + u32::from(number),
         };
         let since = since.as_seconds().max(0);
         let since = u32::try_from(since).unwrap_or(u32::MAX);
-        let mut bits = owner << OWNER_SHIFT;
-        bits |= u128::from(scope << 4 | reason_rank(key.reason)) << WHAT_SHIFT;
-        bits |= u128::from(stream) << SINCE_BITS;
-        bits |= u128::from(since);
-        Self(bits)
+        Self(owner << OWNER_SHIFT | u128::from(strength) << SINCE_BITS | u128::from(since))
     }
 
     /// The first entry that an owner could have.
@@ -100,39 +117,83 @@ impl Entry {
         self.0 & ((1 << OWNER_SHIFT) - 1)
     }
 
+    /// How far into its cell it can be expected, of 2^32 parts: keys are as good as random.
+    pub(super) fn share(self) -> u32 {
+        u32::try_from(self.0 >> (BITS - 32)).unwrap_or(u32::MAX)
+    }
+
     /// What it says.
     pub(super) fn hit(self) -> Option<Hit> {
-        let [.., what, high, low, a, b, c, d] = self.0.to_be_bytes();
-        let scope = match what >> 4 {
-            ALL => Scope::All,
-            MARKETING => Scope::Marketing,
-            _ => Scope::Stream(StreamNumber::from_be_bytes([high, low])),
-        };
-        let reason = *Reason::ALL.get(usize::from(what & 0x0f))?;
+        let [.., a, b, c, d] = self.0.to_be_bytes();
         let since = Timestamp::from_seconds(i64::from(u32::from_be_bytes([a, b, c, d])));
+        let strength = u32::try_from(self.strength() >> SINCE_BITS).ok()?;
+        let (scope, reason) = match strength.checked_sub(2 * REASONS) {
+            None if strength < REASONS => (Scope::All, strength),
+            None => (Scope::Marketing, strength - REASONS),
+            Some(stream) => {
+                let number = StreamNumber::try_from(stream % STREAMS).ok()?;
+                (Scope::Stream(number), stream / STREAMS)
+            }
+        };
+        let reason = *Reason::ALL.get(usize::try_from(reason).ok()?)?;
         Some(Hit {
             scope,
             reason,
             since,
         })
     }
+
+    pub(super) const fn pack(self) -> Packed {
+        let [_, bytes @ ..] = self.0.to_be_bytes();
+        Packed(bytes)
+    }
 }
 
-/// The reason's place in the order of strength; never above 15.
-fn reason_rank(reason: Reason) -> u8 {
+impl Packed {
+    /// Bytes of an entry.
+    pub(super) const BYTES: usize = size_of::<Self>();
+    /// Stands where there is no entry.
+    pub(super) const NONE: Self = Self([0; 15]);
+
+    pub(super) fn unpack(self) -> Entry {
+        // Two reads of eight bytes, which overlap by one.
+        let [high @ .., _, _, _, _, _, _, _] = self.0;
+        let [_, _, _, _, _, _, _, low @ ..] = self.0;
+        let low = u64::from_be_bytes(low) & ((1 << LOW_BITS) - 1);
+        Entry(u128::from(u64::from_be_bytes(high)) << LOW_BITS | u128::from(low))
+    }
+
+    pub(super) const fn to_bytes(self) -> [u8; Self::BYTES] {
+        self.0
+    }
+
+    pub(super) const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// The reason's place in the order of strength; below [`REASONS`].
+fn reason_rank(reason: Reason) -> u32 {
     let rank = Reason::ALL.iter().position(|known| *known == reason);
-    rank.and_then(|rank| u8::try_from(rank).ok())
-        .unwrap_or(0x0f)
+    rank.and_then(|rank| u32::try_from(rank).ok()).unwrap_or(0)
 }
 
-/// Ranks of scopes, the widest first.
-const ALL: u8 = 0;
-const MARKETING: u8 = 1;
-const STREAM: u8 = 2;
+/// How many reasons there is room for.
+const REASONS: u32 = 7;
+/// How many stream numbers there are, 0 included.
+const STREAMS: u32 = 1 << 16;
 
+const BITS: u32 = 120;
+const LOW_BITS: u32 = 56;
+const KEY_BITS: u32 = 45;
+const TENANT_BITS: u32 = 24;
 const SINCE_BITS: u32 = 32;
-const WHAT_SHIFT: u32 = SINCE_BITS + 16;
-const OWNER_SHIFT: u32 = WHAT_SHIFT + 8;
+const STRENGTH_BITS: u32 = 19;
+const OWNER_SHIFT: u32 = SINCE_BITS + STRENGTH_BITS;
+
+const _: () = assert!(Reason::ALL.len() <= 7);
+const _: () = assert!(2 * REASONS + REASONS * STREAMS <= 1 << STRENGTH_BITS);
+const _: () = assert!(KEY_BITS + TENANT_BITS + OWNER_SHIFT == BITS);
 
 #[cfg(test)]
 mod tests {
@@ -169,9 +230,11 @@ mod tests {
                 );
                 let owner = Owner::new(key(scope, *reason).tenant, &key(scope, *reason).recipient);
                 assert_eq!(entry.owner(), owner);
+                assert_eq!(entry.pack().unpack(), entry);
+                assert_eq!(Packed::from_bytes(entry.pack().to_bytes()), entry.pack());
+                assert_eq!(entry.share(), u32::MAX);
             }
         }
-        assert_eq!(Entry::BYTES, 16);
     }
 
     #[test]
