@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::index::{Asked, Hit, Index};
+use crate::index::{Asked, Batch, Hit, Index};
 use crate::model::address::{Address, AddressError};
 use crate::model::clock::Timestamp;
 use crate::model::recipient::RecipientKey;
@@ -32,6 +32,18 @@ pub enum CheckError {
     #[error("the index is still being loaded")]
     NotLoaded,
 }
+
+/// Answers about a list of addresses. Those that are not named may be mailed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// What stops mail, by the place in the list.
+    pub suppressed: Vec<(usize, Hit)>,
+    /// What is no address, by the place in the list.
+    pub errors: Vec<(usize, AddressError)>,
+}
+
+/// Addresses that are looked up together.
+const TOGETHER: usize = 4096;
 
 impl Check {
     /// Prepares the question: `stream` `None` counts every scope.
@@ -77,6 +89,32 @@ impl Check {
                 self.recipient(&all)
             }
         })
+    }
+
+    /// What stops mail to each of these, by their places in the list, ascending.
+    pub fn addresses<T: AsRef<str>>(&self, texts: &[T]) -> Answers {
+        let mut answers = Answers::default();
+        let mut batch = Batch::default();
+        let mut begins = 0;
+        // In pieces that stay in the processor's cache.
+        for piece in texts.chunks(TOGETHER) {
+            for (index, text) in (begins..).zip(piece) {
+                match Address::parse(text.as_ref()) {
+                    Ok(address) => {
+                        for key in self.keys.recipient_keys(&address) {
+                            batch.ask(index, key);
+                        }
+                    }
+                    Err(error) => answers.errors.push((index, error)),
+                }
+            }
+            let found = self
+                .index
+                .look_up_batch(self.tenant, &mut batch, self.asked);
+            answers.suppressed.extend(found);
+            begins += piece.len();
+        }
+        answers
     }
 
     /// What stops mail to this recipient, given under every address-key generation.

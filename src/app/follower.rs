@@ -1,6 +1,9 @@
 //! Follows the feed: fills the index at start and applies every change to it, in order. Only the
 //! feed changes the index, also for this node's own writes.
 
+mod image;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::image::Image;
 use crate::app::reception::Reception;
 use crate::index::Index;
 use crate::journal::Journal;
@@ -76,6 +80,8 @@ pub struct Following {
     pub journal: Journal,
     /// What is fed.
     pub index: Arc<Index>,
+    /// Where the image of the index is kept; `None`: the store is read at every start.
+    pub image: Option<PathBuf>,
     /// Who must know new keys and mailboxes.
     pub reception: Reception,
     /// Time.
@@ -90,7 +96,7 @@ const POLL: Duration = Duration::from_millis(250);
 const KEYS_CURRENT: Duration = Duration::from_secs(10);
 /// How often it is looked at whether the key list is still current.
 const LOOK: Duration = Duration::from_secs(1);
-/// Changes read, and entries scanned, at a time.
+/// Changes read at a time.
 const CHUNK: u32 = 10_000;
 
 /// Prepares following: the handle, and the task that does it until `stop`.
@@ -111,9 +117,11 @@ pub fn follow(
             following.clock.clone(),
         );
         let mut run = Run {
+            image: Image::new(following.image.clone()),
             following,
             sender,
             directory: None,
+            filled: false,
         };
         let work = async {
             loop {
@@ -127,6 +135,7 @@ pub fn follow(
             () = work => {}
             () = watch => {}
         }
+        run.finish().await;
     };
     (follower, task)
 }
@@ -159,12 +168,22 @@ struct Run {
     sender: watch::Sender<Position>,
     /// The place of the feed that the directory in use is true for.
     directory: Option<u64>,
+    /// Whether the index holds what the store held at the position.
+    filled: bool,
+    image: Image,
 }
 
 impl Run {
     async fn step(&mut self) {
-        if let Err(error) = self.catch_up().await {
-            self.explain(&error);
+        match self.catch_up().await {
+            Ok(()) => {
+                let now = self.following.clock.tick();
+                let position = *self.sender.borrow();
+                let epoch = self.following.store.epoch();
+                let index = &self.following.index;
+                self.image.look(index, epoch, position, now).await;
+            }
+            Err(error) => self.explain(&error).await,
         }
         let age = self
             .following
@@ -180,11 +199,23 @@ impl Run {
         metrics.set_index_staleness(age);
     }
 
-    fn explain(&self, error: &StoreError) {
+    /// At a stop: the next start finds the index as it is.
+    async fn finish(&mut self) {
+        let position = *self.sender.borrow();
+        if self.filled {
+            let epoch = self.following.store.epoch();
+            let index = &self.following.index;
+            self.image.finish(index, epoch, position).await;
+        }
+    }
+
+    async fn explain(&mut self, error: &StoreError) {
         if matches!(error, StoreError::Gone(_)) {
             // The feed no longer reaches back to where this node was: begin anew.
             tracing::warn!("the feed has moved on without this node; filling the index anew");
             self.sender.send_replace(Position::default());
+            self.filled = false;
+            self.image.discard().await;
         } else {
             tracing::warn!(%error, "cannot follow the feed now");
         }
@@ -205,9 +236,10 @@ impl Run {
     }
 
     async fn catch_up(&mut self) -> Result<(), StoreError> {
-        if self.sender.borrow().as_of.is_none() {
+        if !self.filled {
             self.reload_directory().await?;
             self.fill().await?;
+            self.filled = true;
         }
         loop {
             let head = self.following.store.head().await?;
@@ -220,6 +252,7 @@ impl Run {
                 for change in &changes {
                     self.following.index.apply(change);
                 }
+                self.image.changed(&changes);
                 // Not beyond the head: what the directory changed behind it is not loaded yet.
                 at = upto.clamp(at, head.seq);
                 self.moved(at);
@@ -238,24 +271,37 @@ impl Run {
         }
     }
 
-    /// Fills the index from the store. What changes while it is read is in the feed behind the
-    /// head that was noted first, and applying a change twice is the same as once.
-    async fn fill(&self) -> Result<(), StoreError> {
-        let head = self.following.store.head().await?;
-        // Look-ups go on in the old one until the new one is complete.
-        let fresh = Index::default();
-        let mut after = None;
-        loop {
-            let entries = self.following.store.scan(after, CHUNK).await?;
-            let Some((last, _)) = entries.last() else {
-                break;
-            };
-            after = Some(*last);
-            for (key, since) in entries {
-                fresh.insert(key, since);
-            }
+    /// Fills the index from its image or from the store. What changes while the store is read is in
+    /// the feed behind the head that was noted first, and applying a change twice is the same as
+    /// once.
+    async fn fill(&mut self) -> Result<(), StoreError> {
+        let Following {
+            store,
+            index,
+            clock,
+            ..
+        } = &self.following;
+        if let Some(seq) = self.image.restore(store, index, clock.tick()).await? {
+            self.moved(seq);
+            return Ok(());
         }
-        self.following.index.replace(fresh);
+        let head = store.head().await?;
+        // Look-ups go on in the old one until the new one is complete.
+        let fresh = Arc::new(Index::default());
+        let filling = Arc::clone(&fresh);
+        let taker = move |entries: Vec<_>| {
+            for (key, since) in entries {
+                filling.insert(key, since);
+            }
+        };
+        store.scan(Arc::new(taker)).await?;
+        // Everybody who wrote to it has ended.
+        let Some(fresh) = Arc::into_inner(fresh) else {
+            let text = "the index is still being filled".to_owned();
+            return Err(StoreError::Unavailable(text));
+        };
+        index.replace(fresh);
+        self.image.scanned(store, index, head.seq).await?;
         self.at_head(head.seq, head.now);
         tracing::info!(suppressions = self.following.index.len(), "index filled");
         Ok(())

@@ -62,6 +62,8 @@ pub(super) struct Running {
 
 /// The file in the data folder that names the store's epoch as this node last saw it.
 const EPOCH_FILE: &str = "store-epoch";
+/// The file in the data folder that holds the index as it was.
+const IMAGE_FILE: &str = "index.image";
 /// How long to wait before the next attempt to reach a store that is away.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -249,6 +251,7 @@ impl Interior {
             store: store.clone(),
             journal: self.journal.clone(),
             index: Arc::clone(&self.index),
+            image: Some(self.config.data_file(IMAGE_FILE)),
             reception: reception.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),

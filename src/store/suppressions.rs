@@ -128,43 +128,6 @@ impl Store {
             ]
         }))
     }
-
-    /// All tenants' standing suppressions, to fill an index: key and since, in a stable order.
-    /// Begin with `None`; go on with the last key; an empty answer is the end.
-    ///
-    /// What begins or ends meanwhile may be in it or not: read the head of the feed before, and
-    /// follow the feed from there.
-    pub async fn scan(
-        &self,
-        after: Option<SuppressionKey>,
-        limit: u32,
-    ) -> Result<Vec<(SuppressionKey, Timestamp)>, StoreError> {
-        let mut those = Conditions::behind(values![limit.max(1)]);
-        if let Some(key) = after {
-            let scope = key.scope.to_string();
-            let place = values![
-                key.tenant,
-                key.recipient,
-                scope.as_str(),
-                key.reason.as_str()
-            ];
-            those.beyond("(tenant, recipient, scope, reason) >", place);
-        }
-        let sql = format!(
-            "select tenant, recipient, scope, reason, since from suppressions {}
-             order by tenant, recipient, scope, reason limit $1",
-            those.to_where()
-        );
-        let rows = read!(self.pool, |conn| fetch(
-            conn,
-            "suppressions",
-            sql,
-            those.values
-        )
-        .await)?;
-        let entry = |row: &Row| Ok((key_of(row)?, row.time("since")?));
-        Ok(rows.iter().map(entry).collect::<Result<_, Failure>>()?)
-    }
 }
 
 async fn all_of(

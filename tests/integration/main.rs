@@ -17,6 +17,7 @@ mod corpus;
 mod fire;
 mod floods;
 mod harness;
+mod image;
 mod journal;
 mod judgement;
 mod lossless;

@@ -252,6 +252,7 @@ async fn join(store: Store, journal: Journal, clock: Clock) -> (App, Stop) {
         store: store.clone(),
         journal: journal.clone(),
         index: Arc::clone(&index),
+        image: None,
         reception: reception.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),

@@ -1,7 +1,8 @@
 //! A store of its own for each test, and the values that tests put into it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use desist::model::authentication::Authentication;
 use desist::model::clock::Timestamp;
@@ -223,12 +224,18 @@ pub(super) async fn all_changes(store: &Store) -> Vec<Change> {
 
 /// All that stands, by key.
 pub(super) async fn standing(store: &Store) -> Vec<SuppressionKey> {
-    let mut keys = Vec::new();
-    loop {
-        let page = store.scan(keys.last().copied(), 7).await.unwrap();
-        if page.is_empty() {
-            return keys;
-        }
-        keys.extend(page.into_iter().map(|(key, _)| key));
-    }
+    scanned(store).await.into_keys().collect()
+}
+
+/// All that stands, by key, and since when.
+pub(super) async fn scanned(store: &Store) -> BTreeMap<SuppressionKey, Timestamp> {
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let taken = Arc::clone(&found);
+    let taker = move |entries| taken.lock().unwrap().extend::<Vec<_>>(entries);
+    store.scan(Arc::new(taker)).await.unwrap();
+    let found = std::mem::take(&mut *found.lock().unwrap());
+    let count = found.len();
+    let found: BTreeMap<_, _> = found.into_iter().collect();
+    assert_eq!(found.len(), count, "each once");
+    found
 }

@@ -1,0 +1,213 @@
+//! All that stands, read as fast as the engine can, to fill an index.
+//!
+//! A row that is fetched costs the driver more than the engine. So many suppressions come as one
+//! text, a line each: `TENANT RECIPIENT SCOPE REASON SINCE`, the recipient in hexadecimal.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::str::FromStr as _;
+use std::sync::Arc;
+
+use sqlx::PgConnection;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::Store;
+use super::failure::{Failure, StoreError};
+use super::pool::{Conn, Pool, READ, read, too_late};
+use super::sql::{Row, fetch_one, values};
+use crate::model::clock::Timestamp;
+use crate::model::recipient::RecipientKey;
+use crate::model::suppression::{Reason, Scope, SuppressionKey};
+use crate::model::tenant::TenantId;
+
+/// Rows of an SQLite file that one call reads.
+const ROWS: i64 = 16_384;
+/// Parts of an SQLite file that are read at the same time.
+const PARTS: i64 = 3;
+/// Rows of `PostgreSQL` that are handed on at a time.
+const LINES: usize = 16_384;
+/// Pieces of them that are handed on at the same time.
+const PIECES: usize = 2;
+
+/// Takes over the suppressions that are read, in pieces, from several tasks at a time.
+pub type Taker = Arc<dyn Fn(Vec<(SuppressionKey, Timestamp)>) + Send + Sync>;
+
+impl Store {
+    /// Gives all tenants' standing suppressions, to fill an index: key and since, in pieces and in
+    /// no order. What was given before an error is to be thrown away.
+    ///
+    /// What begins or ends meanwhile may be in it or not: read the head of the feed before, and
+    /// follow the feed from there.
+    pub async fn scan(&self, taker: Taker) -> Result<(), StoreError> {
+        match &self.pool {
+            Pool::Sqlite { .. } => self.scan_file(taker).await,
+            Pool::Postgres { .. } => self.scan_server(taker).await,
+        }
+    }
+
+    /// In the order of the file, which is not that of the keys: by key each row would be a jump.
+    async fn scan_file(&self, taker: Taker) -> Result<(), StoreError> {
+        let before = read!(self.pool, |conn| rows_of(conn).await)?;
+        let step = before.last.saturating_sub(before.first) / PARTS + 1;
+        let mut parts = JoinSet::new();
+        let mut after = i64::MIN;
+        for part in 1..=PARTS {
+            let upto = match part {
+                PARTS => i64::MAX,
+                part => before.first.saturating_add(step.saturating_mul(part)),
+            };
+            let (store, taker) = (self.clone(), Arc::clone(&taker));
+            parts.spawn(async move { store.scan_part(after, upto, &taker).await });
+            after = upto;
+        }
+        all(parts).await?;
+        let after = read!(self.pool, |conn| rows_of(conn).await)?;
+        if after.arrangement != before.arrangement {
+            let text = "the file was rearranged while it was read".to_owned();
+            return Err(StoreError::Unavailable(text));
+        }
+        Ok(())
+    }
+
+    /// The rows from behind `after` up to `upto`.
+    async fn scan_part(&self, mut after: i64, upto: i64, taker: &Taker) -> Result<(), StoreError> {
+        loop {
+            let (lines, last) = read!(self.pool, |conn| file_lines(conn, after, upto).await)?;
+            let Some(last) = last else { return Ok(()) };
+            after = last;
+            taker(entries(&lines)?);
+        }
+    }
+
+    /// In one statement, which sees one state of the table.
+    async fn scan_server(&self, taker: Taker) -> Result<(), StoreError> {
+        let mut connection = self.pool.reader().await?;
+        let outcome = match connection.conn() {
+            Conn::Postgres(conn) => copy(conn, &taker).await,
+            Conn::Sqlite(_) => Ok(()),
+        };
+        if outcome.is_ok() {
+            connection.finish();
+        }
+        Ok(outcome?)
+    }
+}
+
+/// Waits for all; an error ends the others.
+async fn all(mut tasks: JoinSet<Result<(), StoreError>>) -> Result<(), StoreError> {
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(|_panicked| unreadable("a part"))??;
+    }
+    Ok(())
+}
+
+/// The rows of an SQLite table.
+struct Rows {
+    first: i64,
+    last: i64,
+    /// Changes when the file is vacuumed, which may number the rows anew.
+    arrangement: i64,
+}
+
+async fn rows_of(conn: &mut Conn<'_>) -> Result<Rows, Failure> {
+    let sql = "select (select min(rowid) from suppressions) as first,
+                      (select max(rowid) from suppressions) as last,
+                      schema_version from pragma_schema_version";
+    let row = fetch_one(conn, "suppressions", sql, vec![]).await?;
+    let row = row.ok_or_else(|| unreadable("the number of rows"))?;
+    Ok(Rows {
+        first: row.opt_int("first")?.unwrap_or(0),
+        last: row.opt_int("last")?.unwrap_or(0),
+        arrangement: row.int("schema_version")?,
+    })
+}
+
+async fn file_lines(
+    conn: &mut Conn<'_>,
+    after: i64,
+    upto: i64,
+) -> Result<(String, Option<i64>), Failure> {
+    let sql = "select max(row) as last, group_concat(tenant || ' ' || hex(recipient) || ' ' ||
+                      scope || ' ' || reason || ' ' || since, char(10)) as lines
+               from (select rowid as row, tenant, recipient, scope, reason, since
+                     from suppressions where rowid > $1 and rowid <= $2
+                     order by rowid limit $3)";
+    let row: Option<Row> = fetch_one(conn, "suppressions", sql, values![after, upto, ROWS]).await?;
+    let row = row.ok_or_else(|| unreadable("the lines"))?;
+    Ok((
+        row.opt_text("lines")?.unwrap_or_default(),
+        row.opt_int("last")?,
+    ))
+}
+
+async fn copy(conn: &mut PgConnection, taker: &Taker) -> Result<(), Failure> {
+    // A session's statements end after 10 s; this one may take minutes, but each wait is bounded.
+    sqlx::raw_sql("begin; set local statement_timeout = 0")
+        .execute(&mut *conn)
+        .await?;
+    let sql = "copy (select tenant, encode(recipient, 'hex'), scope, reason, since
+                     from suppressions) to stdout (delimiter ' ')";
+    let mut stream = conn.copy_out_raw(sql).await?;
+    let mut pieces = JoinSet::new();
+    let (mut lines, mut count) = (String::new(), 0);
+    loop {
+        let next = poll_fn(|context| Pin::as_mut(&mut stream).poll_next(context));
+        let next = timeout(READ, next).await.map_err(|_elapsed| too_late())?;
+        if let Some(bytes) = &next {
+            let bytes = bytes.as_ref().map_err(|error| {
+                StoreError::Unavailable(format!("the suppressions cannot be copied: {error}"))
+            })?;
+            lines.push_str(std::str::from_utf8(bytes).map_err(|_text| unreadable("a line"))?);
+            count += 1;
+            if count % LINES > 0 {
+                continue;
+            }
+        }
+        if pieces.len() == PIECES
+            && let Some(ended) = pieces.join_next().await
+        {
+            ended.map_err(|_panicked| unreadable("a piece"))??;
+        }
+        let (taker, piece) = (Arc::clone(taker), std::mem::take(&mut lines));
+        pieces.spawn(async move {
+            taker(entries(&piece)?);
+            Ok(())
+        });
+        if next.is_none() {
+            break;
+        }
+    }
+    all(pieces).await?;
+    drop(stream);
+    sqlx::raw_sql("commit").execute(conn).await?;
+    Ok(())
+}
+
+fn entries(lines: &str) -> Result<Vec<(SuppressionKey, Timestamp)>, StoreError> {
+    let entries = lines.lines().map(entry);
+    entries
+        .collect::<Option<_>>()
+        .ok_or_else(|| unreadable("a line"))
+}
+
+fn entry(line: &str) -> Option<(SuppressionKey, Timestamp)> {
+    let mut words = line.split(' ');
+    let mut word = || words.next();
+    let tenant = TenantId::new(word()?.parse().ok()?)?;
+    let recipient = RecipientKey::from_str(word()?).ok()?;
+    let scope = Scope::from_str(word()?).ok()?;
+    let reason = Reason::from_str(word()?).ok()?;
+    let since = Timestamp::from_millis(word()?.parse().ok()?);
+    let key = SuppressionKey {
+        tenant,
+        recipient,
+        scope,
+        reason,
+    };
+    words.next().is_none().then_some((key, since))
+}
+
+fn unreadable(what: &str) -> StoreError {
+    StoreError::Inconsistent(format!("suppressions: {what} cannot be read"))
+}
