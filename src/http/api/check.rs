@@ -19,6 +19,7 @@ use super::caller::{self, May};
 use super::problem::{Kind, Problem};
 use super::wire::{self, Bounded};
 use crate::app::check::{Check, CheckError};
+use crate::model::address::AddressError;
 use crate::model::clock::Timestamp;
 use crate::model::suppression::{Reason, Scope};
 use crate::model::tenant::TenantId;
@@ -46,6 +47,12 @@ pub(super) struct CheckRequest<'a> {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl AsRef<str> for Text<'_> {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
 
 /// Who must not be mailed. Addresses that are not named may be.
 #[derive(Debug, Serialize, ToSchema)]
@@ -89,7 +96,9 @@ struct BadAddress<'a> {
     /// As sent.
     address: &'a str,
     /// What is wrong with it.
-    error: String,
+    #[serde(serialize_with = "wire::text")]
+    #[schema(value_type = String)]
+    error: AddressError,
 }
 
 /// Asks which of many addresses must not be mailed.
@@ -139,32 +148,26 @@ fn answer(api: &Api, tenant: TenantId, body: &Body) -> Result<Vec<u8>, Problem> 
     let request: CheckRequest<'_> = body.json()?;
     let addresses = request.addresses.within()?;
     let check = Check::new(&api.app, tenant, request.stream)?;
-    let mut suppressed = Vec::new();
-    let mut errors = Vec::new();
-    for (index, Text(address)) in addresses.iter().enumerate() {
-        match check.address(address) {
-            Ok(None) => {}
-            Ok(Some(hit)) => suppressed.push(SuppressedAddress {
-                index,
-                address,
-                scope: hit.scope,
-                reason: hit.reason,
-                since: hit.since,
-            }),
-            Err(error) => {
-                errors.push(BadAddress {
-                    index,
-                    address,
-                    error: error.to_string(),
-                });
-            }
-        }
-    }
+    let answers = check.addresses(&addresses);
+    let text = |index: usize| addresses.get(index).map_or("", AsRef::as_ref);
+    let suppressed = answers.suppressed.into_iter();
+    let suppressed = suppressed.map(|(index, hit)| SuppressedAddress {
+        index,
+        address: text(index),
+        scope: hit.scope,
+        reason: hit.reason,
+        since: hit.since,
+    });
+    let errors = answers.errors.into_iter().map(|(index, error)| BadAddress {
+        index,
+        address: text(index),
+        error,
+    });
     let checked = addresses.len();
     let answer = CheckAnswer {
         checked,
-        suppressed,
-        errors,
+        suppressed: suppressed.collect(),
+        errors: errors.collect(),
         as_of: check.as_of(),
     };
     serde_json::to_vec(&answer)
