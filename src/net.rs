@@ -6,3 +6,4 @@ pub mod handshakes;
 pub mod peer;
 pub mod stop;
 pub mod tls;
+pub mod woken;

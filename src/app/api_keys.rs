@@ -17,6 +17,12 @@ use crate::store::{ApiKey, KeyScope, Store, StoreError};
 /// here for so long.
 const FRESH: Duration = Duration::from_secs(10);
 
+/// A key in use whose confirmation is older than this is confirmed before anybody waits for it.
+const AGING: Duration = Duration::from_secs(5);
+
+/// How often it is looked for such keys.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// While one caller asks the store about a key anew, the others rely on what is remembered for so
 /// long.
 const ASKING: Duration = Duration::from_secs(1);
@@ -51,8 +57,18 @@ struct Inner {
 /// What the store said about a prefix, and until when that is relied on.
 #[derive(Debug, Default)]
 struct Memory {
-    known: HashMap<String, (Arc<ApiKey>, Tick)>,
+    known: HashMap<String, Known>,
     unknown: HashMap<String, Tick>,
+}
+
+/// A key that the store knows.
+#[derive(Debug)]
+struct Known {
+    key: Arc<ApiKey>,
+    /// Honoured without asking again.
+    until: Tick,
+    /// Whether it was presented since the store confirmed it.
+    used: bool,
 }
 
 /// A key to be made.
@@ -126,6 +142,35 @@ impl ApiKeys {
             Ok(key)
         } else {
             Err(VerifyError::Invalid)
+        }
+    }
+
+    /// Confirms the keys in use at the store, again and again, so that no caller waits for that:
+    /// with a database that hangs each would.
+    pub async fn keep_confirmed(self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.confirm().await;
+        }
+    }
+
+    async fn confirm(&self) {
+        let now = self.0.clock.tick();
+        for prefix in self.memory(|memory| memory.aging(now)) {
+            let asked = tokio::time::timeout(CONFIRMATION, self.0.store.api_key(&prefix));
+            match asked.await {
+                Ok(Ok(found)) => {
+                    let now = self.0.clock.tick();
+                    self.memory(|memory| memory.confirmed(&prefix, found.map(Arc::new), now));
+                }
+                Err(_) | Ok(Err(StoreError::Unavailable(_))) => {
+                    // Nothing can be deleted from a store that is away.
+                    let now = self.0.clock.tick();
+                    return self.memory(|memory| memory.prolong(now));
+                }
+                // Whoever presents the key next is told.
+                Ok(Err(_)) => {}
+            }
         }
     }
 
@@ -242,12 +287,13 @@ enum Recalled {
 
 impl Memory {
     fn recall(&mut self, prefix: &str, now: Tick) -> Recalled {
-        if let Some((key, until)) = self.known.get_mut(prefix) {
-            let key = Arc::clone(key);
-            if now < *until {
+        if let Some(known) = self.known.get_mut(prefix) {
+            known.used = true;
+            let key = Arc::clone(&known.key);
+            if now < known.until {
                 return Recalled::Known(key);
             }
-            *until = now.after(ASKING);
+            known.until = now.after(ASKING);
             return Recalled::Stale(key);
         }
         match self.unknown.get(prefix) {
@@ -261,14 +307,48 @@ impl Memory {
         match found {
             Some(key) => {
                 self.unknown.remove(prefix);
-                make_room(&mut self.known, |(_, until)| *until);
-                self.known.insert(prefix.to_owned(), (key, until));
+                make_room(&mut self.known, |known| known.until);
+                let known = Known {
+                    key,
+                    until,
+                    used: false,
+                };
+                self.known.insert(prefix.to_owned(), known);
             }
             None => {
                 self.known.remove(prefix);
                 make_room(&mut self.unknown, |until| *until);
                 self.unknown.insert(prefix.to_owned(), until);
             }
+        }
+    }
+}
+
+impl Memory {
+    /// Keys in use that the store should confirm by now.
+    fn aging(&self, now: Tick) -> Vec<String> {
+        let fresh = now.after(FRESH.saturating_sub(AGING));
+        let aging = self.known.iter();
+        aging
+            .filter(|(_, known)| known.used && known.until <= fresh)
+            .map(|(prefix, _)| prefix.clone())
+            .collect()
+    }
+
+    /// What the store says about a key that it was asked about unasked. One that was removed here
+    /// meanwhile stays removed.
+    fn confirmed(&mut self, prefix: &str, found: Option<Arc<ApiKey>>, now: Tick) {
+        if self.known.contains_key(prefix) {
+            self.remember(prefix, found, now);
+        }
+    }
+
+    /// Goes on honouring the keys in use.
+    fn prolong(&mut self, now: Tick) {
+        let until = now.after(FRESH);
+        for known in self.known.values_mut().filter(|known| known.used) {
+            known.until = until;
+            known.used = false;
         }
     }
 }
@@ -343,6 +423,52 @@ mod tests {
         memory.remember("p", None, at(11_000));
         assert!(matches!(memory.recall("p", at(20_999)), Recalled::Unknown));
         assert!(matches!(memory.recall("p", at(21_000)), Recalled::Nothing));
+    }
+
+    #[test]
+    fn keys_in_use_are_confirmed_before_they_are_stale() {
+        let at = Tick::from_millis;
+        let mut memory = Memory::default();
+        memory.remember("used", Some(key("used")), at(0));
+        memory.remember("idle", Some(key("idle")), at(0));
+        assert!(matches!(memory.recall("used", at(10)), Recalled::Known(_)));
+        assert!(memory.aging(at(4_999)).is_empty());
+        assert_eq!(memory.aging(at(5_000)), ["used"]);
+        memory.confirmed("used", Some(key("used")), at(5_000));
+        assert!(memory.aging(at(14_999)).is_empty(), "not used since");
+        assert!(matches!(
+            memory.recall("used", at(14_999)),
+            Recalled::Known(_)
+        ));
+        // A store that is away.
+        memory.prolong(at(15_000));
+        assert!(matches!(
+            memory.recall("used", at(24_999)),
+            Recalled::Known(_)
+        ));
+        assert!(matches!(
+            memory.recall("idle", at(15_000)),
+            Recalled::Stale(_)
+        ));
+    }
+
+    #[test]
+    fn a_key_that_is_gone_is_not_confirmed_back() {
+        let at = Tick::from_millis;
+        let mut memory = Memory::default();
+        memory.remember("gone", Some(key("gone")), at(0));
+        memory.confirmed("gone", None, at(5_000));
+        assert!(matches!(
+            memory.recall("gone", at(5_001)),
+            Recalled::Unknown
+        ));
+        memory.remember("removed", Some(key("removed")), at(0));
+        memory.known.remove("removed");
+        memory.confirmed("removed", Some(key("removed")), at(5_000));
+        assert!(matches!(
+            memory.recall("removed", at(5_001)),
+            Recalled::Nothing
+        ));
     }
 
     #[test]

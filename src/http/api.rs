@@ -29,16 +29,17 @@ mod unread;
 pub mod waiting;
 mod wire;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
@@ -78,16 +79,27 @@ impl Default for Limits {
     }
 }
 
-/// What every handler can reach. Cheap to clone.
+/// What every handler can reach. Cheap to clone: every request does it several times.
 #[derive(Debug, Clone)]
-struct Api {
+struct Api(Arc<Reach>);
+
+#[derive(Debug)]
+struct Reach {
     app: App,
     keys: ApiKeys,
     budget: Budget,
     bulk: Arc<Semaphore>,
-    documents: Arc<Documents>,
-    tenant_names: Arc<TenantNames>,
+    documents: Documents,
+    tenant_names: TenantNames,
     stop: CancellationToken,
+}
+
+impl Deref for Api {
+    type Target = Reach;
+
+    fn deref(&self) -> &Reach {
+        &self.0
+    }
 }
 
 /// All paths of the API listener. When `stop` is cancelled, calls that wait for something new
@@ -95,25 +107,22 @@ struct Api {
 ///
 /// The peer's address is taken from the request's extension
 /// [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo); without it nobody counts as local.
-pub fn router(app: App, limits: &Limits, stop: CancellationToken) -> Router {
+pub fn router(app: App, keys: ApiKeys, limits: &Limits, stop: CancellationToken) -> Router {
     let (routes, _) = described().split_for_parts();
-    let api = Api {
-        keys: ApiKeys::new(app.store.clone(), app.clock.clone()),
+    let api = Api(Arc::new(Reach {
         app,
+        keys,
         budget: Budget::new(limits),
         bulk: Arc::new(Semaphore::new(limits.bulk_checks.max(1))),
-        documents: Arc::new(Documents::new()),
-        tenant_names: Arc::default(),
+        documents: Documents::new(),
+        tenant_names: TenantNames::default(),
         stop,
-    };
+    }));
     routes
         .route("/problems/{code}", get(docs::problem))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(middleware::from_fn(accept::check))
-        .layer(middleware::from_fn_with_state(api.clone(), counting::count))
-        .layer(middleware::from_fn(private))
-        .layer(middleware::from_fn(unread::discard))
+        .layer(middleware::from_fn_with_state(api.clone(), every_call))
         .with_state(api)
 }
 
@@ -183,11 +192,23 @@ async fn no_such_method(method: Method, uri: Uri) -> Problem {
     Problem::new(Kind::MethodNotAllowed, format!("{path} has no {method}"))
 }
 
+/// What every call passes, in one layer: each layer of its own would copy all those below it for
+/// every request.
+async fn every_call(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let (request, unread) = unread::watched(request);
+    let counted = counting::begun(&api, &request);
+    let mut response = match accept::refusal(&request) {
+        None => next.run(request).await,
+        Some(problem) => problem.into_response(),
+    };
+    counted.ended(&api, response.status());
+    keep_private(response.headers_mut());
+    unread.discard().await;
+    response
+}
+
 /// Answers name people: nothing on the way may keep them, and no browser may guess their type.
-async fn private(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+fn keep_private(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }

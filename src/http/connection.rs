@@ -2,7 +2,9 @@
 //! the public and the private listener.
 
 pub mod body;
+mod routes;
 mod stream;
+pub mod timer;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -12,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::{Request, Response, StatusCode};
@@ -26,9 +27,13 @@ use tower::ServiceExt as _;
 
 use self::body::{Counted, Timed};
 use self::stream::Unstalled;
+use self::timer::Kept;
 use crate::net::accept::{self, Sessions};
 use crate::net::stop::{Stop, contain};
 use crate::net::tls::{Handshakes, Tls};
+use crate::net::woken::Woken;
+
+pub use self::routes::Routes;
 
 /// What one connection may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +96,7 @@ const LEAST_HEAD_BYTES: u32 = 8 * 1024;
 #[derive(Debug, Clone)]
 pub struct Server {
     /// What answers. Every request carries [`ConnectInfo`] with the peer's address.
-    pub router: Router,
+    pub router: Routes,
     /// What one connection may cost.
     pub limits: Limits,
     /// How TLS is spoken; `None` for plain text.
@@ -134,11 +139,13 @@ impl Server {
         let io = TokioIo::new(Unstalled::new(stream, self.limits.write_stall));
         let service = service_fn(|request| self.respond(request, peer, &activity));
         let mut connection = pin!(builder.serve_connection(io, service));
+        let stopping = pin!(self.stop.soft().cancelled());
+        let outlived = pin!(self.outlived(&activity));
         // How a connection ends concerns nobody but its peer: errors are those of any network.
         let drain = tokio::select! {
             _ended = connection.as_mut() => return,
-            () = self.stop.soft().cancelled() => None,
-            () = self.outlived(&activity) => Some(self.limits.drain),
+            () = Woken::new(stopping) => None,
+            () = Woken::new(outlived) => Some(self.limits.drain),
         };
         connection.as_mut().graceful_shutdown();
         match drain {
@@ -154,7 +161,7 @@ impl Server {
         let mut builder = auto::Builder::new(Tasks(self.stop.clone()));
         builder
             .http1()
-            .timer(TokioTimer::new())
+            .timer(Kept::default())
             .header_read_timeout(limits.head_time)
             .max_headers(limits.head_fields)
             .max_buf_size(usize::try_from(head_bytes).unwrap_or(usize::MAX))
@@ -180,7 +187,7 @@ impl Server {
         peer: SocketAddr,
         activity: &Arc<Activity>,
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + use<> {
-        let router = self.router.clone();
+        let router = self.router.current();
         let busy = activity.begin();
         let mut request = request.map(|body| Body::new(Timed::new(body, &self.limits)));
         request.extensions_mut().insert(ConnectInfo(peer));

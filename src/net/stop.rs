@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::woken::Woken;
+
 /// Spawns every task of the server and ends them. Cheap to clone; clones are the same stop.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
@@ -30,11 +32,11 @@ impl Stop {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let hard = self.hard.clone();
+        let hard = Woken::new(Box::pin(self.hard.clone().cancelled_owned()));
         self.tasks.spawn(async move {
             tokio::select! {
                 biased;
-                () = hard.cancelled() => {}
+                () = hard => {}
                 _ = contain(task) => {}
             }
         });

@@ -142,7 +142,7 @@ fn open_public(
     let door = Public::new(reception.clone(), limits)
         .counting(interior.metrics.clone(), interior.clock.clone());
     let server = connection::Server {
-        router: public::router(door),
+        router: public::router(door).into(),
         limits: connection::Limits::PUBLIC,
         tls: tls.map(|tls| (tls, handshakes(config))),
         stop: stop.clone(),
@@ -172,7 +172,7 @@ fn watch(tls: &Tls, listener: &'static str, interior: &Interior, stop: &Stop) {
 }
 
 /// Serves the API on its listeners.
-pub(super) fn open_api(door: ApiDoor, router: axum::Router, stop: &Stop) {
+pub(super) fn open_api(door: ApiDoor, router: connection::Routes, stop: &Stop) {
     let server = connection::Server {
         router,
         limits: connection::Limits::PRIVATE,

@@ -14,7 +14,8 @@ use crate::app::retention::Retention;
 use crate::app::{App, Settings};
 use crate::config::Config;
 use crate::http::api;
-use crate::http::api::waiting::{Switch, Waiting};
+use crate::http::api::waiting::{self, Waiting};
+use crate::http::connection::Routes;
 use crate::index::Index;
 use crate::journal::Journal;
 use crate::judge::Policy;
@@ -202,11 +203,11 @@ impl Interior {
     /// Runs until `behind` stops. If the store is away it is waited for; the doors are open, and
     /// the API tells how the node is.
     pub(super) async fn run(self, running: Running) {
-        let switch = Switch::waiting(Waiting {
+        let routes = Routes::from(waiting::router(Waiting {
             journal: self.journal.clone(),
             metrics: self.metrics.clone(),
-        });
-        doors::open_api(running.api, switch.router(), &running.doors);
+        }));
+        doors::open_api(running.api, routes.clone(), &running.doors);
         let stopping = running.behind.soft().clone();
         let store = match running.store {
             Some(store) => Some(store),
@@ -239,7 +240,14 @@ impl Interior {
             ..api::Limits::default()
         };
         let stop = running.doors.soft().clone();
-        switch.replace(api::router(app, &limits, stop));
+        let keys = ApiKeys::new(app.store.clone(), app.clock.clone());
+        let confirming = stop
+            .clone()
+            .run_until_cancelled_owned(keys.clone().keep_confirmed());
+        running.doors.spawn(async move {
+            confirming.await;
+        });
+        routes.replace(api::router(app, keys, &limits, stop));
         running.announcer.api(&running.listening);
         running.ready.send_replace(true);
     }

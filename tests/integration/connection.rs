@@ -84,7 +84,7 @@ impl Connection {
     fn open(limits: Limits) -> Self {
         let stop = Stop::new();
         let server = Server {
-            router: router(),
+            router: router().into(),
             limits,
             tls: None,
             stop: stop.clone(),

@@ -151,7 +151,7 @@ impl Door {
         let tls = Tls::self_made(folder.path(), &[], Alpn::Http).unwrap();
         let public = Public::new(reception, setting.limits).counting(metrics.clone(), clock);
         let mut server = Server {
-            router: public::router(public),
+            router: public::router(public).into(),
             limits: Limits::PUBLIC,
             tls: Some((tls, Handshakes::new(HandshakeLimits::default()))),
             stop: Stop::new(),

@@ -1,22 +1,17 @@
 //! `Accept`: a caller that takes no JSON is told so before anything is done (RFC 9110 §12.5.1).
 
 use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
 use http::header::ACCEPT;
 
 use super::problem::{Kind, Problem};
 
-/// Refuses calls whose answer the caller would not take.
-pub(super) async fn check(request: Request, next: Next) -> Response {
+/// What is wrong with a call whose answer the caller would not take.
+pub(super) fn refusal(request: &Request) -> Option<Problem> {
     let path = request.uri().path();
     let answers_json = path.starts_with("/v1/") && !path.ends_with("/raw");
-    if answers_json && !takes_json(request.headers()) {
-        return Problem::new(Kind::NotAcceptable, "this call answers application/json")
-            .into_response();
-    }
-    next.run(request).await
+    (answers_json && !takes_json(request.headers()))
+        .then(|| Problem::new(Kind::NotAcceptable, "this call answers application/json"))
 }
 
 /// No `Accept` takes everything; of several ranges that match the most specific decides.

@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Api;
 use super::problem::{Kind, Problem};
+use crate::http::connection::timer::Patience;
 
 /// Bytes that one permit of the budget stands for.
 const PERMIT_BYTES: usize = 1024;
@@ -198,9 +199,9 @@ impl Body {
             shared: 0,
         };
         let mut body = request.into_body();
+        let mut patience = Patience::new(budget.patience);
         loop {
-            let frame = tokio::time::timeout(budget.patience, body.frame()).await;
-            let frame = frame.map_err(|_elapsed| {
+            let frame = patience.within(body.frame()).await.ok_or_else(|| {
                 Problem::new(Kind::Timeout, "no more of the body came for too long")
             })?;
             let Some(frame) = frame else { break };

@@ -1,10 +1,10 @@
 //! Counts answers by the pattern of their path, never by the path itself: that has addresses.
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::{MatchedPath, Request};
+use http::StatusCode;
 
 use super::Api;
+use crate::model::clock::Tick;
 
 /// Every pattern, as the metrics' label.
 const ROUTES: &[&str] = &[
@@ -36,17 +36,30 @@ const ROUTES: &[&str] = &[
     "/docs",
 ];
 
-/// Counts one answer and its time.
-pub(super) async fn count(State(api): State<Api>, request: Request, next: Next) -> Response {
+/// A call that is being answered.
+#[derive(Debug)]
+pub(super) struct Counted {
+    route: &'static str,
+    begun: Tick,
+}
+
+/// A call begins.
+pub(super) fn begun(api: &Api, request: &Request) -> Counted {
     let pattern = request.extensions().get::<MatchedPath>();
-    let route = pattern.map_or("other", |pattern| label(pattern.as_str()));
-    let app = &api.app;
-    let begun = app.clock.tick();
-    let response = next.run(request).await;
-    let took = app.clock.tick().since(begun);
-    app.metrics
-        .http_request("api", route, response.status().as_u16(), took);
-    response
+    Counted {
+        route: pattern.map_or("other", |pattern| label(pattern.as_str())),
+        begun: api.app.clock.tick(),
+    }
+}
+
+impl Counted {
+    /// Counts its answer and its time.
+    pub(super) fn ended(self, api: &Api, status: StatusCode) {
+        let took = api.app.clock.tick().since(self.begun);
+        api.app
+            .metrics
+            .http_request("api", self.route, status.as_u16(), took);
+    }
 }
 
 fn label(pattern: &str) -> &'static str {

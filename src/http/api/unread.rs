@@ -9,8 +9,6 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 
 /// Bytes of an unread body that are still read and thrown away.
@@ -19,20 +17,31 @@ const DISCARDED: u64 = 64 * 1024;
 /// How long they are waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Reads the rest of a short body before the answer.
-pub(super) async fn discard(request: Request, next: Next) -> Response {
+/// What may be left of a request's body; `None` if it has none.
+#[derive(Debug)]
+pub(super) struct Unread(Option<Shared>);
+
+/// The request with a body of which it is known what was left unread.
+pub(super) fn watched(request: Request) -> (Request, Unread) {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
-        return next.run(Request::from_parts(parts, body)).await;
+        return (Request::from_parts(parts, body), Unread(None));
     }
     let body = Shared(Arc::new(Mutex::new(body)));
     let request = Request::from_parts(parts, Body::new(body.clone()));
-    let response = next.run(request).await;
-    if !body.is_end_stream() {
-        // Whether the rest came, failed or was too long: the answer is the same.
-        drop(tokio::time::timeout(PATIENCE, body.exhaust()).await);
+    (request, Unread(Some(body)))
+}
+
+impl Unread {
+    /// Reads the rest of a short body, before the answer.
+    pub(super) async fn discard(self) {
+        if let Some(body) = self.0
+            && !body.is_end_stream()
+        {
+            // Whether the rest came, failed or was too long: the answer is the same.
+            drop(tokio::time::timeout(PATIENCE, body.exhaust()).await);
+        }
     }
-    response
 }
 
 /// A body that both the handler and the refusal after it can read.

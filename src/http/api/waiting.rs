@@ -2,15 +2,12 @@
 //! says that it comes.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::header::CONTENT_TYPE;
-use tower::ServiceExt as _;
 
 use super::health::{doors_of, livez};
 use super::problem::{Kind, Problem};
@@ -26,35 +23,14 @@ pub struct Waiting {
     pub metrics: Metrics,
 }
 
-/// Routes that are replaced while they are served. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Switch(Arc<ArcSwap<Router>>);
-
-impl Switch {
-    /// Answers with what a waiting node can tell.
-    pub fn waiting(node: Waiting) -> Self {
-        let router = Router::new()
-            .route("/livez", get(livez))
-            .route("/readyz/doors", get(doors))
-            .route("/metrics", get(counters))
-            .fallback(not_yet)
-            .with_state(node);
-        Self(Arc::new(ArcSwap::from_pointee(router)))
-    }
-
-    /// Answers with these routes from now on.
-    pub fn replace(&self, router: Router) {
-        self.0.store(Arc::new(router));
-    }
-
-    /// What a listener serves.
-    pub fn router(&self) -> Router {
-        let current = Arc::clone(&self.0);
-        Router::new().fallback(move |request: Request| {
-            let router = Router::clone(&current.load());
-            async move { router.oneshot(request).await }
-        })
-    }
+/// Answers with what a waiting node can tell.
+pub fn router(node: Waiting) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz/doors", get(doors))
+        .route("/metrics", get(counters))
+        .fallback(not_yet)
+        .with_state(node)
 }
 
 async fn doors(State(node): State<Waiting>) -> Response {

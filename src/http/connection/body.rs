@@ -3,15 +3,14 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
 
+use super::timer::Patience;
 use super::{Busy, Limits};
 
 /// A body's next piece, or its whole, did not come in time.
@@ -22,42 +21,24 @@ pub struct TooSlow;
 /// A request's body that must keep coming. The time counts only while somebody waits for it.
 pub(super) struct Timed {
     body: Incoming,
-    stall: Duration,
-    /// Runs while the next piece is waited for.
-    stalled: Option<Pin<Box<Sleep>>>,
-    /// Runs from the first wait on, if the whole is limited.
-    whole: Option<Whole>,
-}
-
-enum Whole {
-    NotBegun(Duration),
-    Runs(Pin<Box<Sleep>>),
+    /// Of who waits for the next piece.
+    next: Patience,
+    /// From the first wait on, if the whole is limited.
+    whole: Option<Patience>,
 }
 
 impl Timed {
     pub(super) fn new(body: Incoming, limits: &Limits) -> Self {
-        let whole = limits.body_time.map(Whole::NotBegun);
         Self {
             body,
-            stall: limits.body_stall,
-            stalled: None,
-            whole,
+            next: Patience::new(limits.body_stall),
+            whole: limits.body_time.map(Patience::new),
         }
     }
 
     fn is_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
-        let stall = self.stall;
-        let stalled = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
-        let is_stalled = stalled.as_mut().poll(cx).is_ready();
-        if let Some(Whole::NotBegun(limit)) = self.whole {
-            self.whole = Some(Whole::Runs(Box::pin(tokio::time::sleep(limit))));
-        }
-        let is_over = match &mut self.whole {
-            Some(Whole::Runs(whole)) => whole.as_mut().poll(cx).is_ready(),
-            Some(Whole::NotBegun(_)) | None => false,
-        };
+        let is_stalled = self.next.is_over(cx);
+        let is_over = self.whole.as_mut().is_some_and(|whole| whole.is_over(cx));
         is_stalled || is_over
     }
 }
@@ -72,7 +53,7 @@ impl hyper::body::Body for Timed {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
-                self.stalled = None;
+                self.next.calm();
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Poll::Pending if self.is_too_slow(cx) => Poll::Ready(Some(Err(TooSlow.into()))),
