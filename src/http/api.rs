@@ -107,7 +107,13 @@ impl Deref for Api {
 ///
 /// The peer's address is taken from the request's extension
 /// [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo); without it nobody counts as local.
-pub fn router(app: App, keys: ApiKeys, limits: &Limits, stop: CancellationToken) -> Router {
+pub fn router(app: App, limits: &Limits, stop: CancellationToken) -> Router {
+    let keys = ApiKeys::new(app.store.clone(), app.clock.clone());
+    router_with(keys, app, limits, stop)
+}
+
+/// [`router`] with keys that somebody keeps confirmed.
+pub fn router_with(keys: ApiKeys, app: App, limits: &Limits, stop: CancellationToken) -> Router {
     let (routes, _) = described().split_for_parts();
     let api = Api(Arc::new(Reach {
         app,

@@ -247,7 +247,7 @@ impl Interior {
         running.doors.spawn(async move {
             confirming.await;
         });
-        routes.replace(api::router(app, keys, &limits, stop));
+        routes.replace(api::router_with(keys, app, &limits, stop));
         running.announcer.api(&running.listening);
         running.ready.send_replace(true);
     }

@@ -123,8 +123,7 @@ impl Node {
         let (app, stop) = join(store, journal, clock).await;
         let keys = ApiKeys::new(app.store.clone(), app.clock.clone());
         let admin = made(&keys, None, &[KeyScope::Admin]).await;
-        let routed = ApiKeys::new(app.store.clone(), app.clock.clone());
-        let router = router(app.clone(), routed, limits, stop.soft().clone());
+        let router = router(app.clone(), limits, stop.soft().clone());
         Self {
             app,
             keys,
@@ -143,12 +142,7 @@ impl Node {
 
     /// The same node behind routes that end waiting at another stop.
     pub(super) fn stopped_by(&self, stop: CancellationToken) -> Router {
-        router(
-            self.app.clone(),
-            ApiKeys::new(self.app.store.clone(), self.app.clock.clone()),
-            &Limits::default(),
-            stop,
-        )
+        router(self.app.clone(), &Limits::default(), stop)
     }
 
     /// The API's routes.
