@@ -159,7 +159,8 @@ async fn click(
 
 async fn committed(door: &Public, click: Click, ends: Ends, headers: &HeaderMap) -> Response {
     if let Err(error) = door.reception.receive_click(click).await {
-        tracing::warn!(%error, "a one-click unsubscribe was not accepted");
+        // As many as come while the journal cannot take them: they are counted where it refuses.
+        tracing::debug!(%error, "a one-click unsubscribe was not accepted");
         return answer::unavailable();
     }
     if wants_page(headers) {

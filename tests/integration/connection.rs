@@ -221,6 +221,21 @@ async fn an_idle_or_old_connection_is_closed() {
 }
 
 #[tokio::test]
+async fn the_time_of_a_head_counts_after_answered_requests_too() {
+    let limits = Limits {
+        head_time: SHORT,
+        ..PATIENT
+    };
+    let mut connection = Connection::open(limits);
+    let whole = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    connection
+        .send(&format!("{whole}{whole}GET / HTTP/1.1\r\nHost: a\r\nX: "))
+        .await;
+    let answers = connection.read_to_end().await;
+    assert_eq!(answers.matches("here").count(), 2, "{answers}");
+}
+
+#[tokio::test]
 async fn a_head_beyond_its_size_is_431() {
     let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(20_000));
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(65));
