@@ -5,6 +5,7 @@
 //! `DESIST_KILL_ROUNDS` says how often the process is killed, and `DESIST_FIRE_ROUNDS` how often
 //! each other fault comes.
 
+mod clients;
 mod clock;
 mod cut;
 mod database;
