@@ -38,7 +38,7 @@ fn keyring() -> Keyring {
             state: KeyState::Active,
             generation: 1,
         }],
-        mailboxes: Vec::new(),
+        mailboxes: Vec::new().into(),
         seq: 0,
     })
 }

@@ -39,7 +39,7 @@ fn keyring(tenants: u32) -> Keyring {
             .collect(),
         streams: Vec::new(),
         signing_keys: ids().map(|id| key(id, 1)).collect(),
-        mailboxes: Vec::new(),
+        mailboxes: Vec::new().into(),
         seq: 0,
     })
 }

@@ -17,7 +17,7 @@ fn sample(running: &Running, name: &str) -> f64 {
 
 fn until(what: &str, mut reached: impl FnMut() -> bool) {
     let clock = Clock::system();
-    let patience = Tick::default().after(std::time::Duration::from_secs(60));
+    let patience = Tick::default().after(std::time::Duration::from_mins(1));
     while !reached() {
         assert!(clock.tick() < patience, "never: {what}");
         std::thread::yield_now();

@@ -141,6 +141,7 @@ async fn open(folder: &std::path::Path) -> (App, String) {
         index: Arc::clone(&index),
         reception: reception.clone(),
         clock: clock.clone(),
+        image: None,
         metrics: metrics.clone(),
     };
     let (follower, task) = follow(following, CancellationToken::new());
