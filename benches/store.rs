@@ -1,7 +1,7 @@
 //! How many receipts a second the store takes, what one costs in processor time and in bytes
 //! written, and what it costs to read the feed behind them; empty and with half a million inside.
 //! `cargo bench --bench store [-- RECEIPTS GROWN URL BATCH…]`: 50000 receipts, GROWN 500000 (0:
-//! only empty ones), and a file of its own below STORE_FOLDER (/var/tmp), unless URL names a
+//! only empty ones), and a file of its own below `STORE_FOLDER` (/var/tmp), unless URL names a
 //! PostgreSQL server: there it makes a database of its own and removes it again.
 #![expect(
     clippy::unwrap_used,
@@ -29,6 +29,7 @@ use desist::model::suppression::{Reason, Scope};
 use desist::model::tenant::TenantId;
 use desist::store::{Addresses, Store, StoreConfig, Verdict};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio_util::sync::CancellationToken;
 
 const BEGAN: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 const BYTES: usize = 2_600;
@@ -249,8 +250,9 @@ async fn record(place: &mut Place, store: &Store, from: u64, count: u64, batch: 
     let after = place.used().await;
     waits.sort_unstable();
     let at = |share: usize| waits[(waits.len() * share / 100).min(waits.len() - 1)];
-    let each =
-        |after: Duration, before: Duration| (after - before).as_secs_f64() * 1e6 / count as f64;
+    let each = |after: Duration, before: Duration| {
+        after.saturating_sub(before).as_secs_f64() * 1e6 / count as f64
+    };
     println!(
         "{from:>8} inside, batches of {batch:>4}: {:>6.0}/s, CPU {:>5.1} us ({:.1} user, {:.1} \
          system; server {:.1}), {:>6} bytes written; batch p50 {:.1?} p99 {:.1?} max {:.1?}{}",
@@ -289,14 +291,17 @@ async fn follow(place: &mut Place, store: &Store, count: u64) {
         "{:>8} changes read: {:.2} us each, CPU {:.2} us (server {:.2})",
         read,
         each(took),
-        each(used.user + used.system - before.user - before.system),
-        each(used.server - before.server),
+        each((used.user + used.system).saturating_sub(before.user + before.system)),
+        each(used.server.saturating_sub(before.server)),
     );
 }
 
 async fn measure(server: Option<&str>, batch: usize, count: u64, grown: u64) {
     let mut place = Place::new(server).await;
     let store = place.open().await;
+    let stop = CancellationToken::new();
+    let (beside, end) = (store.clone(), stop.clone());
+    let log = tokio::spawn(async move { beside.keep_log_short(&end).await });
     record(&mut place, &store, 0, count, batch).await;
     follow(&mut place, &store, count).await;
     if grown > count {
@@ -308,6 +313,8 @@ async fn measure(server: Option<&str>, batch: usize, count: u64, grown: u64) {
         record(&mut place, &store, grown, count, batch).await;
         follow(&mut place, &store, count).await;
     }
+    stop.cancel();
+    log.await.unwrap();
     store.close().await;
     place.remove().await;
 }

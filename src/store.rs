@@ -16,8 +16,11 @@ mod feed;
 mod first_start;
 mod held;
 mod lift;
+mod log;
 mod migrate;
 mod paging;
+#[cfg(test)]
+mod plans;
 mod pool;
 mod receipts;
 mod record;

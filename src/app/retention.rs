@@ -1,4 +1,5 @@
-//! Forgets what has been kept long enough: raw bytes and old places of the feed.
+//! Forgets what has been kept long enough: raw bytes and old places of the feed; and keeps the
+//! store's log short.
 //!
 //! Suppressions, their history and their evidence stay, and so do receipts and events.
 
@@ -62,6 +63,13 @@ impl Belief {
 impl Retention {
     /// Works until `stop`.
     pub async fn run(self, stop: CancellationToken) {
+        tokio::join!(
+            self.forget_by_the_hour(&stop),
+            self.store.keep_log_short(&stop)
+        );
+    }
+
+    async fn forget_by_the_hour(&self, stop: &CancellationToken) {
         let mut belief = Belief::new(self.clock.now(), self.clock.tick());
         while !stop.is_cancelled() {
             // Both end the wait for the same reason: it is time to look.
@@ -69,7 +77,7 @@ impl Retention {
             if stop.is_cancelled() {
                 return;
             }
-            self.look(&mut belief, &stop).await;
+            self.look(&mut belief, stop).await;
         }
     }
 

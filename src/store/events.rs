@@ -78,8 +78,7 @@ pub(super) async fn insert(
     let statement = ManyRows {
         table: "events",
         head: "insert into events (month, receipt, idx, seq, at, tenant, kind, proof, \
-               authentication, recipient, address, stream, reference, found_in, effects, detail) \
-               values",
+               authentication, recipient, address, stream, reference, found_in, effects, detail)",
         tail: "",
     };
     fetch_many(conn, statement, rows).await?;

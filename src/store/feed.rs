@@ -8,7 +8,7 @@ use super::Store;
 use super::events::{COLUMNS as EVENT_COLUMNS, StoredEvent};
 use super::failure::{Failure, StoreError};
 use super::pool::{Conn, read, write};
-use super::sql::{Conditions, ManyRows, Row, execute, fetch, fetch_many, fetch_one, values};
+use super::sql::{Conditions, ManyRows, Row, Value, execute, fetch, fetch_many, fetch_one, values};
 use crate::model::clock::Timestamp;
 use crate::model::event::EventKind;
 use crate::model::recipient::RecipientKey;
@@ -88,7 +88,7 @@ pub(super) async fn publish(
     });
     let statement = ManyRows {
         table: "changes",
-        head: "insert into changes (seq, at, op, tenant, recipient, scope, reason, address) values",
+        head: "insert into changes (seq, at, op, tenant, recipient, scope, reason, address)",
         tail: "",
     };
     fetch_many(conn, statement, rows.collect()).await?;
@@ -112,22 +112,14 @@ impl Store {
         after: u64,
         limit: u32,
     ) -> Result<(Vec<Change>, u64), StoreError> {
-        let behind = behind(tenant, after, limit);
-        let sql = format!(
-            "select f.seq as head, f.trimmed, c.seq, c.at, c.op, c.tenant, c.recipient, c.scope,
-                    c.reason, c.address
-             from feed f left join
-                  (select * from changes {} order by seq limit $1) c on true
-             where f.id = 1 order by c.seq",
-            behind.to_where()
-        );
-        let rows = read!(self.pool, |conn| fetch(conn, "changes", sql, behind.values)
-            .await)?;
-        let place = Place::of(&rows)?;
+        let (sql, values) = changes_behind(tenant, after, limit);
+        let rows = read!(self.pool, |conn| fetch(conn, "changes", sql, values).await)?;
+        let (place, mut changes) = bounds_and_changes(&rows)?;
         if after > place.head || (after > 0 && after < place.trimmed) {
             return Err(StoreError::Gone(place.trimmed));
         }
-        let changes = items(&rows, change_of)?;
+        // As they come on both engines, though neither promises it.
+        changes.sort_by_key(|change| change.seq);
         let reached = place.reached(
             changes.last().map(|change| change.seq),
             changes.len(),
@@ -144,19 +136,8 @@ impl Store {
         after: u64,
         limit: u32,
     ) -> Result<(Vec<StoredEvent>, u64), StoreError> {
-        let mut behind = behind(tenant, after, limit);
-        if let Some(kind) = kind {
-            behind.equal("kind", kind.as_str());
-        }
-        let sql = format!(
-            "select f.seq as head, f.trimmed, {EVENT_COLUMNS}
-             from feed f left join
-                  (select * from events {} order by seq limit $1) e on true
-             where f.id = 1 order by e.seq",
-            behind.to_where()
-        );
-        let rows = read!(self.pool, |conn| fetch(conn, "events", sql, behind.values)
-            .await)?;
+        let (sql, values) = events_behind(tenant, kind, after, limit);
+        let rows = read!(self.pool, |conn| fetch(conn, "events", sql, values).await)?;
         let place = Place::of(&rows)?;
         if after > place.head {
             return Err(StoreError::Gone(place.trimmed));
@@ -171,6 +152,46 @@ impl Store {
     pub async fn forget_feed_before(&self, before: Timestamp) -> Result<u64, StoreError> {
         write!(self.pool, |conn| forget(conn, before).await)
     }
+}
+
+/// The statement that reads changes. Its first row is the feed's bounds in the same snapshot.
+pub(super) fn changes_behind(
+    tenant: Option<TenantId>,
+    after: u64,
+    limit: u32,
+) -> (String, Vec<Value>) {
+    let behind = behind(tenant, after, limit);
+    let sql = format!(
+        "select seq, trimmed, null as op, null as tenant, null as recipient, null as scope,
+                null as reason, null as address
+         from feed where id = 1
+         union all select * from
+              (select seq, at, op, tenant, recipient, scope, reason, address
+               from changes {} order by seq limit $1) c",
+        behind.to_where()
+    );
+    (sql, behind.values)
+}
+
+/// The statement that reads events; each row has the feed's bounds too.
+pub(super) fn events_behind(
+    tenant: Option<TenantId>,
+    kind: Option<EventKind>,
+    after: u64,
+    limit: u32,
+) -> (String, Vec<Value>) {
+    let mut behind = behind(tenant, after, limit);
+    if let Some(kind) = kind {
+        behind.equal("kind", kind.as_str());
+    }
+    let sql = format!(
+        "select f.seq as head, f.trimmed, {EVENT_COLUMNS}
+         from feed f left join
+              (select * from events {} order by seq limit $1) e on true
+         where f.id = 1 order by e.seq",
+        behind.to_where()
+    );
+    (sql, behind.values)
 }
 
 async fn read_head(conn: &mut Conn<'_>) -> Result<Head, Failure> {
@@ -286,13 +307,36 @@ fn behind(tenant: Option<TenantId>, after: u64, limit: u32) -> Conditions {
     behind
 }
 
-fn change_of(row: &Row) -> Result<Change, Failure> {
+fn bounds_and_changes(rows: &[Row]) -> Result<(Place, Vec<Change>), Failure> {
+    let mut place = None;
+    let mut changes = Vec::with_capacity(rows.len().saturating_sub(1));
+    for row in rows {
+        match row.opt_word(2)? {
+            Some(op) => changes.push(change_of(row, op)?),
+            None => {
+                place = Some(Place {
+                    head: row.number(0)?,
+                    trimmed: row.number(1)?,
+                });
+            }
+        }
+    }
+    Ok((place.ok_or_else(no_counter)?, changes))
+}
+
+/// By the columns' numbers: every change is read by every node.
+fn change_of(row: &Row, op: ChangeOp) -> Result<Change, Failure> {
     Ok(Change {
-        seq: row.number("seq")?,
-        op: row.word::<ChangeOp>("op")?,
-        key: key_of(row)?,
-        address: row.opt_text("address")?,
-        at: row.time("at")?,
+        seq: row.number(0)?,
+        at: row.time(1)?,
+        op,
+        key: SuppressionKey {
+            tenant: row.tenant(3)?,
+            recipient: RecipientKey::from_bytes(row.array(4)?),
+            scope: row.word(5)?,
+            reason: row.word(6)?,
+        },
+        address: row.opt_text(7)?,
     })
 }
 

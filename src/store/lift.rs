@@ -250,7 +250,7 @@ async fn remember(
     let statement = ManyRows {
         table: "history",
         head: "insert into history (tenant, recipient, seq, scope, reason, address, since, \
-               event_receipt, event_idx, evidence, note, lifted, lift_note) values",
+               event_receipt, event_idx, evidence, note, lifted, lift_note)",
         tail: "",
     };
     fetch_many(conn, statement, rows).await?;

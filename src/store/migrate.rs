@@ -1,8 +1,9 @@
 //! Brings the tables to the form that this program knows.
 //!
 //! Each step is one file, never changed once released. It is written for PostgreSQL; for SQLite
-//! three words are replaced: `bytea` and `bigint` by the types of strict tables, and what stands
-//! in `/*: … */` is read instead of skipped. On PostgreSQL texts are compared by bytes, as SQLite
+//! two words are replaced: `bytea` and `bigint` by the types of strict tables; what stands in
+//! `/*: … */` is read instead of skipped, and lines that begin with `/*postgres*/` are skipped
+//! instead of read. On PostgreSQL texts are compared by bytes, as SQLite
 //! does, so that both list in the same order and no index depends on the system's locale.
 
 use sqlx::AssertSqlSafe;
@@ -13,7 +14,7 @@ use super::sql::{execute, fetch_one, values};
 use crate::model::clock::Timestamp;
 
 /// The steps; the version of a store is how many of them it has had.
-const STEPS: &[&str] = &[include_str!("migrations/0001_store.sql")];
+pub(super) const STEPS: &[&str] = &[include_str!("migrations/0001_store.sql")];
 
 /// Applies the steps that are missing. Any number of nodes may do so at the same time.
 pub(super) async fn migrate(pool: &Pool, now: Timestamp) -> Result<(), StoreError> {
@@ -103,8 +104,8 @@ async fn run(conn: &mut Conn<'_>, step: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn for_sqlite(step: &str) -> String {
-    without_comments(step)
+pub(super) fn for_sqlite(step: &str) -> String {
+    without(&["--", "/*postgres*/"], step)
         .replace("bytea", "blob")
         .replace("bigint", "integer")
         .replace("/*:", "")
@@ -112,12 +113,12 @@ fn for_sqlite(step: &str) -> String {
 }
 
 fn for_postgres(step: &str) -> String {
-    without_comments(step).replace(" text", " text collate \"C\"")
+    without(&["--"], step).replace(" text", " text collate \"C\"")
 }
 
-fn without_comments(step: &str) -> String {
+fn without(starts: &[&str], step: &str) -> String {
     step.lines()
-        .filter(|line| !line.starts_with("--"))
+        .filter(|line| !starts.iter().any(|start| line.starts_with(start)))
         .collect::<Vec<_>>()
         .join("\n")
 }
@@ -128,14 +129,16 @@ mod tests {
 
     #[test]
     fn each_engine_reads_its_own_words() {
-        let step = "-- a text\ncreate table t (a bytea, b bigint, c text)/*: strict */;";
+        let step = "-- a text\ncreate table t (a bytea, b bigint, c text)/*: strict */;\n\
+                    /*postgres*/ create index i on t (a);";
         assert_eq!(
             for_sqlite(step),
             "create table t (a blob, b integer, c text) strict ;"
         );
         assert_eq!(
             for_postgres(step),
-            "create table t (a bytea, b bigint, c text collate \"C\")/*: strict */;"
+            "create table t (a bytea, b bigint, c text collate \"C\")/*: strict */;\n\
+             /*postgres*/ create index i on t (a);"
         );
     }
 }

@@ -27,9 +27,24 @@ pub(super) const WRITE: Duration = Duration::from_secs(30);
 const RETRIES: u32 = 8;
 /// Readers of an SQLite file: reading scales with processors, and two cores are common.
 const SQLITE_READERS: u32 = 4;
+/// Bytes of a page of a new SQLite file: three messages of the usual size fit into one, and an
+/// entry somewhere in an index costs no more than that (8 KiB).
+const PAGE: u32 = 8192;
+/// What the writer keeps of the file in memory, in KiB below zero (64 MiB): a batch, and most of
+/// the pages of the indices that each of its entries is somewhere else in.
+const CACHE: &str = "-65536";
+/// The same of a reader (4 MiB).
+const READER_CACHE: &str = "-4096";
+/// The length of the log, in pages, at which a commit moves it into the file, where nobody else
+/// has (256 MiB).
+const LOG_AT_LAST: &str = "32768";
+/// How long the log's connection waits for readers of its end, and the writer with it.
+const LOG_WAITS: Duration = Duration::from_millis(100);
+/// Rows that SQLite's thread may be ahead of who reads them: it need not wait for each.
+const ROWS_AHEAD: usize = 1024;
 /// Connections of this node to PostgreSQL, whose default allows 100 in all.
 const POSTGRES_CONNECTIONS: u32 = 16;
-/// Prepared statements kept by connection: each multi-row statement exists in nine sizes.
+/// Prepared statements kept by connection: on SQLite each multi-row statement has eight sizes.
 const STATEMENTS: usize = 256;
 
 /// How long to wait before a file that is being made is opened again.
@@ -49,6 +64,8 @@ pub(super) enum Pool {
         writer: SqlitePool,
         /// Readers, which in WAL mode neither wait for the writer nor stop it.
         readers: SqlitePool,
+        /// The connection that moves the log into the file.
+        log: SqlitePool,
     },
     /// PostgreSQL.
     Postgres {
@@ -138,9 +155,11 @@ impl Pool {
             .busy_timeout(ACQUIRE)
             // SQLite checks references only if told.
             .foreign_keys(true)
-            // 64 MiB between checkpoints: half the writes and a fifth of the longest waits of
-            // the default 4 MiB.
-            .pragma("wal_autocheckpoint", "16384")
+            .page_size(PAGE)
+            .pragma("cache_size", CACHE)
+            // Only where nothing else keeps the log short.
+            .pragma("wal_autocheckpoint", LOG_AT_LAST)
+            .row_buffer_size(ROWS_AHEAD)
             .statement_cache_capacity(STATEMENTS)
             .disable_statement_logging();
         let began = tokio::time::Instant::now();
@@ -163,8 +182,16 @@ impl Pool {
                 Err(error) => return Err(error.into()),
             }
         };
+        // Whom it waits for, the writer waits for too.
+        let log = options.clone().busy_timeout(LOG_WAITS);
+        let log = pool(1).connect_lazy_with(log);
+        let options = options.pragma("cache_size", READER_CACHE);
         let readers = pool(SQLITE_READERS).connect_lazy_with(options.read_only(true));
-        Ok(Self::Sqlite { writer, readers })
+        Ok(Self::Sqlite {
+            writer,
+            readers,
+            log,
+        })
     }
 
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
@@ -234,7 +261,12 @@ impl Pool {
 
     pub(super) async fn close(&self) {
         match self {
-            Self::Sqlite { writer, readers } => {
+            Self::Sqlite {
+                writer,
+                readers,
+                log,
+            } => {
+                log.close().await;
                 readers.close().await;
                 writer.close().await;
             }

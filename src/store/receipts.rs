@@ -8,7 +8,7 @@ use super::failure::{Failure, StoreError};
 use super::paging::{Page, Paging, foreign_cursor};
 use super::pool::{Conn, read, write};
 use super::record::indexable;
-use super::sql::{Conditions, Row, execute, fetch, fetch_one, month, values};
+use super::sql::{Conditions, Row, Value, execute, fetch, fetch_one, month, values};
 use crate::model::clock::Timestamp;
 use crate::model::digest::Digest;
 use crate::model::receipt::{Receipt, ReceiptId, ReceiptState};
@@ -36,6 +36,9 @@ pub struct ReceiptFilter {
     pub state: Option<ReceiptState>,
 }
 
+/// Those that lie before a time in the table and were not stored anew since.
+pub(super) const FORGET_RAW: &str = "delete from raw where (at, sha256) in
+    (select at, sha256 from raw where at < $1 and created < $1 order by at, sha256 limit 1000)";
 const COLUMNS: &str = "id, at, tenant, door, state, sha256, size, envelope";
 
 impl StoredReceipt {
@@ -63,36 +66,8 @@ impl Store {
         filter: &ReceiptFilter,
         paging: &Paging,
     ) -> Result<Page<StoredReceipt>, StoreError> {
-        let mut those = Conditions::behind(values![paging.rows()]);
-        if let Some(tenant) = tenant {
-            those.equal("tenant", tenant);
-        }
-        if let Some(mailbox) = &filter.mailbox {
-            let mailbox = indexable(mailbox);
-            // The index is by local part: it serves both forms.
-            let local_part = mailbox.rsplit_once('@').map_or(mailbox, |(local, _)| local);
-            those.equal("local_part", local_part);
-            if mailbox.contains('@') {
-                those.equal("mailbox", mailbox);
-            }
-        }
-        if let Some(state) = filter.state {
-            those.equal("state", state.as_str());
-            if state != ReceiptState::Done {
-                // The index has only what is not done, and is used only if that is said.
-                those.plain("state <> 'done'");
-            }
-        }
-        if let Some([id]) = paging.cursor()? {
-            let id = ReceiptId::from_str(&id).map_err(|_no_id| foreign_cursor())?;
-            those.beyond("(month, id) <", values![month(id), id]);
-        }
-        let sql = format!(
-            "select {COLUMNS} from receipts {} order by month desc, id desc limit $1",
-            those.to_where()
-        );
-        let rows = read!(self.pool, |conn| fetch(conn, "receipts", sql, those.values)
-            .await)?;
+        let (sql, values) = listing(tenant, filter, paging)?;
+        let rows = read!(self.pool, |conn| fetch(conn, "receipts", sql, values).await)?;
         let items = rows
             .iter()
             .map(StoredReceipt::of)
@@ -115,7 +90,8 @@ impl Store {
 
     /// The raw bytes of a receipt, if they are still kept.
     pub async fn raw(&self, id: ReceiptId) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "select raw.bytes from receipts join raw on raw.sha256 = receipts.sha256
+        let sql = "select raw.bytes from receipts join raw
+                   on raw.at = receipts.at and raw.sha256 = receipts.sha256
                    where receipts.month = $1 and receipts.id = $2";
         let row = read!(self.pool, |conn| fetch_one(
             conn,
@@ -127,13 +103,49 @@ impl Store {
         Ok(row.map(|row| row.bytes("bytes")).transpose()?)
     }
 
-    /// Forgets raw bytes that no receipt has brought since `before`, of at most 1,000 messages in
-    /// one call; returns of how many. Call again until it is 0. Receipts, events and evidence stay.
+    /// Forgets raw bytes that were accepted before `before` and that no receipt has brought since,
+    /// of at most 1,000 messages in one call; returns of how many. Call again until it is 0. Receipts, events and evidence stay.
     pub async fn forget_raw_before(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let sql = "delete from raw where created < $1 and sha256 in
-                   (select sha256 from raw where created < $1 order by created limit 1000)";
-        write!(self.pool, |conn| execute(conn, sql, values![before]).await)
+        write!(self.pool, |conn| execute(conn, FORGET_RAW, values![before])
+            .await)
     }
+}
+
+/// The statement that lists receipts.
+pub(super) fn listing(
+    tenant: Option<TenantId>,
+    filter: &ReceiptFilter,
+    paging: &Paging,
+) -> Result<(String, Vec<Value>), StoreError> {
+    let mut those = Conditions::behind(values![paging.rows()]);
+    if let Some(tenant) = tenant {
+        those.equal("tenant", tenant);
+    }
+    if let Some(mailbox) = &filter.mailbox {
+        let mailbox = indexable(mailbox);
+        // The index is by local part: it serves both forms.
+        let local_part = mailbox.rsplit_once('@').map_or(mailbox, |(local, _)| local);
+        those.equal("local_part", local_part);
+        if mailbox.contains('@') {
+            those.equal("mailbox", mailbox);
+        }
+    }
+    if let Some(state) = filter.state {
+        those.equal("state", state.as_str());
+        if state != ReceiptState::Done {
+            // The index has only what is not done, and is used only if that is said.
+            those.plain("state <> 'done'");
+        }
+    }
+    if let Some([id]) = paging.cursor()? {
+        let id = ReceiptId::from_str(&id).map_err(|_no_id| foreign_cursor())?;
+        those.beyond("(month, id) <", values![month(id), id]);
+    }
+    let sql = format!(
+        "select {COLUMNS} from receipts {} order by month desc, id desc limit $1",
+        those.to_where()
+    );
+    Ok((sql, those.values))
 }
 
 /// One receipt.

@@ -11,7 +11,6 @@ use super::sql::{ManyRows, Value, fetch_many, month, values};
 use super::standing::{self, Begin};
 use super::{Addresses, Store};
 use crate::model::clock::Timestamp;
-use crate::model::digest::Digest;
 use crate::model::event::{Effect, Event};
 use crate::model::receipt::{Receipt, ReceiptId, ReceiptState};
 use crate::model::suppression::{Scope, SuppressionKey};
@@ -119,7 +118,7 @@ async fn claim(conn: &mut Conn<'_>, batch: &[&Verdict]) -> Result<HashSet<[u8; 1
     let statement = ManyRows {
         table: "receipts",
         head: "insert into receipts (month, id, at, tenant, door, mailbox, local_part, state, \
-               sha256, size, envelope) values",
+               sha256, size, envelope)",
         tail: "on conflict (month, id) do nothing returning id",
     };
     fetch_many(conn, statement, rows)
@@ -160,20 +159,21 @@ pub(super) fn indexable(text: &str) -> &str {
 /// Octets; PostgreSQL refuses index entries beyond a third of a page (2,704).
 const INDEXABLE: usize = 768;
 
-/// Keeps raw bytes once by their SHA-256.
+/// Keeps raw bytes once per message: its receipts, of which other batches may have brought some,
+/// have the same time and SHA-256.
 async fn keep_raw(conn: &mut Conn<'_>, new: &[&Verdict], now: Timestamp) -> Result<(), Failure> {
-    let distinct: BTreeMap<&Digest, &Verdict> = new
+    let messages: BTreeMap<_, &Verdict> = new
         .iter()
-        .map(|verdict| (&verdict.receipt.digest, *verdict))
+        .map(|verdict| ((verdict.receipt.at, verdict.receipt.digest), *verdict))
         .collect();
-    let rows = distinct
-        .values()
-        .map(|verdict| values![verdict.receipt.digest, &*verdict.raw, now]);
+    let rows = messages
+        .into_iter()
+        .map(|((at, digest), verdict)| values![at, digest, &*verdict.raw, now]);
     let statement = ManyRows {
         table: "raw",
-        head: "insert into raw (sha256, bytes, created) values",
+        head: "insert into raw (at, sha256, bytes, created)",
         // Who refers to them last decides how long they are kept, to the day.
-        tail: "on conflict (sha256) do update set created = excluded.created \
+        tail: "on conflict (at, sha256) do update set created = excluded.created \
                where raw.created < excluded.created - 86400000",
     };
     fetch_many(conn, statement, rows.collect()).await?;
@@ -201,7 +201,7 @@ async fn hold(conn: &mut Conn<'_>, new: &[&Verdict]) -> Result<(), Failure> {
     });
     let statement = ManyRows {
         table: "holds",
-        head: "insert into holds (month, receipt, idx, tenant) values",
+        head: "insert into holds (month, receipt, idx, tenant)",
         tail: "",
     };
     fetch_many(conn, statement, rows.collect()).await?;

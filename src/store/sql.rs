@@ -5,12 +5,13 @@ mod many_rows;
 mod row;
 mod value;
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgConnection};
 
 pub(super) use self::conditions::Conditions;
 pub(super) use self::many_rows::{ManyRows, fetch_many};
 use self::row::Inner;
 pub(super) use self::row::Row;
+use self::value::Column;
 pub(super) use self::value::{Value, month, values};
 use super::failure::Failure;
 use super::pool::Conn;
@@ -86,4 +87,28 @@ pub(super) async fn execute(
             .await?
             .rows_affected(),
     })
+}
+
+/// Runs a statement whose parameters are the columns of many rows.
+async fn fetch_arrays(
+    conn: &mut PgConnection,
+    table: &'static str,
+    sql: String,
+    columns: Vec<Column>,
+) -> Result<Vec<Row>, Failure> {
+    let mut query = sqlx::query::<sqlx::Postgres>(AssertSqlSafe(sql));
+    for column in columns {
+        query = match column {
+            Column::Int(values) => query.bind(values),
+            Column::Text(values) => query.bind(values),
+            Column::Bytes(values) => query.bind(values),
+        };
+    }
+    let rows = query.fetch_all(conn).await?.into_iter();
+    Ok(rows
+        .map(|row| Row {
+            table,
+            inner: Inner::Postgres(row),
+        })
+        .collect())
 }

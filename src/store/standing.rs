@@ -43,7 +43,7 @@ pub(super) async fn begin(
     let statement = ManyRows {
         table: "suppressions",
         head: "insert into suppressions (tenant, recipient, scope, reason, address, since, \
-               event_receipt, event_idx, evidence, note) values",
+               event_receipt, event_idx, evidence, note)",
         tail: "on conflict (tenant, recipient, scope, reason) do nothing \
                returning tenant, recipient, scope, reason",
     };
@@ -101,7 +101,7 @@ async fn fill(
         .collect();
     let statement = ManyRows {
         table: "suppressions",
-        head: "update suppressions set address = known.column3 from (values",
+        head: "update suppressions set address = known.column3 from (",
         tail: ") as known where suppressions.tenant = known.column1 \
                and suppressions.recipient = known.column2 and suppressions.address is null",
     };

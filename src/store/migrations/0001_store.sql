@@ -56,12 +56,16 @@ create table api_keys (
     created bigint not null
 )/*: strict, without rowid */;
 
+-- Once per message: all its receipts have its time and its digest. The time comes first so that
+-- what is written together lies together, and is forgotten together. created: when a receipt was
+-- last stored that refers to it, to the day; never before the time that it was accepted at.
 create table raw (
-    sha256 bytea not null primary key,
+    at bigint not null,
+    sha256 bytea not null,
     bytes bytea not null,
-    created bigint not null
+    created bigint not null,
+    primary key (at, sha256)
 )/*: strict */;
-create index raw_created on raw (created);
 
 create table receipts (
     month bigint not null,
@@ -81,11 +85,12 @@ create index receipts_tenant on receipts (tenant, month, id);
 create index receipts_mailbox on receipts (local_part, month, id);
 create index receipts_state on receipts (state, month, id) where state <> 'done';
 
+-- On SQLite the place of the feed is the row's own number, which spares an index.
 create table events (
     month bigint not null,
     receipt bytea not null,
     idx bigint not null,
-    seq bigint not null,
+    seq bigint not null/*: primary key */,
     at bigint not null,
     tenant bigint,
     kind text not null,
@@ -98,9 +103,9 @@ create table events (
     found_in text,
     effects text not null,
     detail text not null,
-    primary key (month, receipt, idx)
+    unique (month, receipt, idx)
 )/*: strict */;
-create index events_seq on events (seq);
+/*postgres*/ create index events_seq on events (seq);
 create index events_tenant on events (tenant, seq);
 create index events_kind on events (tenant, kind, seq);
 

@@ -3,9 +3,9 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{ColumnIndex, Row as _};
 
 use crate::model::clock::Timestamp;
 use crate::model::tenant::TenantId;
@@ -24,10 +24,19 @@ pub(super) enum Inner {
     Postgres(PgRow),
 }
 
+/// How a column is named: by its name, or for less by its number from 0.
+pub(in crate::store) trait Named:
+    ColumnIndex<SqliteRow> + ColumnIndex<PgRow> + Display + Copy
+{
+}
+
+impl Named for &str {}
+impl Named for usize {}
+
 macro_rules! getter {
     ($name:ident, $type:ty) => {
         /// The value of a column, `None` if it is null.
-        pub(in crate::store) fn $name(&self, column: &str) -> Result<Option<$type>, Failure> {
+        pub(in crate::store) fn $name(&self, column: impl Named) -> Result<Option<$type>, Failure> {
             match &self.inner {
                 Inner::Sqlite(row) => row.try_get::<Option<$type>, _>(column),
                 Inner::Postgres(row) => row.try_get::<Option<$type>, _>(column),
@@ -42,35 +51,41 @@ impl Row {
     getter!(opt_text, String);
     getter!(opt_bytes, Vec<u8>);
 
-    pub(in crate::store) fn int(&self, column: &str) -> Result<i64, Failure> {
+    pub(in crate::store) fn int(&self, column: impl Named) -> Result<i64, Failure> {
         self.opt_int(column)?
             .ok_or_else(|| self.broken(column, &"is null"))
     }
 
-    pub(in crate::store) fn text(&self, column: &str) -> Result<String, Failure> {
+    pub(in crate::store) fn text(&self, column: impl Named) -> Result<String, Failure> {
         self.opt_text(column)?
             .ok_or_else(|| self.broken(column, &"is null"))
     }
 
-    pub(in crate::store) fn bytes(&self, column: &str) -> Result<Vec<u8>, Failure> {
+    pub(in crate::store) fn bytes(&self, column: impl Named) -> Result<Vec<u8>, Failure> {
         self.opt_bytes(column)?
             .ok_or_else(|| self.broken(column, &"is null"))
     }
 
     /// An integer within the range of `T`.
-    pub(in crate::store) fn number<T: TryFrom<i64>>(&self, column: &str) -> Result<T, Failure> {
+    pub(in crate::store) fn number<T: TryFrom<i64>>(
+        &self,
+        column: impl Named,
+    ) -> Result<T, Failure> {
         T::try_from(self.int(column)?).map_err(|_outside| self.broken(column, &"is out of range"))
     }
 
-    pub(in crate::store) fn time(&self, column: &str) -> Result<Timestamp, Failure> {
+    pub(in crate::store) fn time(&self, column: impl Named) -> Result<Timestamp, Failure> {
         self.int(column).map(Timestamp::from_millis)
     }
 
-    pub(in crate::store) fn tenant(&self, column: &str) -> Result<TenantId, Failure> {
+    pub(in crate::store) fn tenant(&self, column: impl Named) -> Result<TenantId, Failure> {
         self.number(column)
     }
 
-    pub(in crate::store) fn opt_tenant(&self, column: &str) -> Result<Option<TenantId>, Failure> {
+    pub(in crate::store) fn opt_tenant(
+        &self,
+        column: impl Named,
+    ) -> Result<Option<TenantId>, Failure> {
         self.opt_int(column)?
             .map(|number| TenantId::try_from(number).map_err(|error| self.broken(column, &error)))
             .transpose()
@@ -79,50 +94,60 @@ impl Row {
     /// A text with one meaning: a word, a scope.
     pub(in crate::store) fn word<T: FromStr<Err: Display>>(
         &self,
-        column: &str,
+        column: impl Named,
     ) -> Result<T, Failure> {
-        self.text(column)?
-            .parse()
-            .map_err(|error| self.broken(column, &error))
+        self.opt_word(column)?
+            .ok_or_else(|| self.broken(column, &"is null"))
     }
 
     pub(in crate::store) fn opt_word<T: FromStr<Err: Display>>(
         &self,
-        column: &str,
+        column: impl Named,
     ) -> Result<Option<T>, Failure> {
-        self.opt_text(column)?
-            .map(|text| text.parse().map_err(|error| self.broken(column, &error)))
-            .transpose()
+        match &self.inner {
+            Inner::Sqlite(row) => row.try_get::<Option<&str>, _>(column),
+            Inner::Postgres(row) => row.try_get::<Option<&str>, _>(column),
+        }
+        .map_err(|error| self.broken(column, &error))?
+        .map(|text| text.parse().map_err(|error| self.broken(column, &error)))
+        .transpose()
     }
 
     pub(in crate::store) fn json<T: serde::de::DeserializeOwned>(
         &self,
-        column: &str,
+        column: impl Named,
     ) -> Result<T, Failure> {
         serde_json::from_str(&self.text(column)?).map_err(|error| self.broken(column, &error))
     }
 
     /// Exactly `N` bytes.
-    pub(in crate::store) fn array<const N: usize>(&self, column: &str) -> Result<[u8; N], Failure> {
+    pub(in crate::store) fn array<const N: usize>(
+        &self,
+        column: impl Named,
+    ) -> Result<[u8; N], Failure> {
         self.opt_array(column)?
             .ok_or_else(|| self.broken(column, &"is null"))
     }
 
     pub(in crate::store) fn opt_array<const N: usize>(
         &self,
-        column: &str,
+        column: impl Named,
     ) -> Result<Option<[u8; N]>, Failure> {
-        self.opt_bytes(column)?
-            .map(|bytes| {
-                bytes
-                    .try_into()
-                    .map_err(|_outside| self.broken(column, &"has a wrong length"))
-            })
-            .transpose()
+        match &self.inner {
+            Inner::Sqlite(row) => row.try_get::<Option<&[u8]>, _>(column),
+            Inner::Postgres(row) => row.try_get::<Option<&[u8]>, _>(column),
+        }
+        .map_err(|error| self.broken(column, &error))?
+        .map(|bytes| {
+            bytes
+                .try_into()
+                .map_err(|_outside| self.broken(column, &"has a wrong length"))
+        })
+        .transpose()
     }
 
     /// What is stored contradicts itself.
-    pub(in crate::store) fn broken(&self, column: &str, why: &dyn Display) -> Failure {
+    pub(in crate::store) fn broken(&self, column: impl Display, why: &dyn Display) -> Failure {
         StoreError::Inconsistent(format!("{}.{column}: {why}", self.table)).into()
     }
 }

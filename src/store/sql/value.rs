@@ -15,6 +15,25 @@ pub(in crate::store) enum Value {
     Bytes(Option<Vec<u8>>),
 }
 
+/// The values of one column of many rows.
+#[derive(Debug)]
+pub(super) enum Column {
+    Int(Vec<Option<i64>>),
+    Text(Vec<Option<String>>),
+    Bytes(Vec<Option<Vec<u8>>>),
+}
+
+impl Column {
+    /// For values such as this one.
+    pub(super) fn new(like: &Value, count: usize) -> Self {
+        match like {
+            Value::Int(_) => Self::Int(Vec::with_capacity(count)),
+            Value::Text(_) => Self::Text(Vec::with_capacity(count)),
+            Value::Bytes(_) => Self::Bytes(Vec::with_capacity(count)),
+        }
+    }
+}
+
 impl Value {
     pub(super) fn len(&self) -> usize {
         match self {
