@@ -99,7 +99,7 @@ start_nginx() {
     mkdir -p "$folder"
     text=$(printf '%*s' "$1" '' | tr ' ' x)
     cat >"$folder/nginx.conf" <<CONF
-user nobody;
+user nobody nogroup;
 daemon off;
 worker_processes 2;
 pid $folder/pid;
@@ -239,5 +239,6 @@ until_open() {
         sleep 0.1
     done
     echo "nothing listens on port $1 after $attempt attempts"
+    tail -n 5 "$scratch"/*.log "$scratch"/nginx/*.log 2>/dev/null || true
     exit 1
 }

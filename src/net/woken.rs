@@ -64,34 +64,39 @@ impl Wake for Bell {
 mod tests {
     use std::cell::Cell;
     use std::future::poll_fn;
-    use std::pin::pin;
 
     use super::*;
 
-    #[test]
-    fn it_is_asked_once_until_it_wakes_its_task() {
-        let asked = Cell::new(0);
-        let inner: Cell<Option<Waker>> = Cell::new(None);
-        let mut woken = pin!(Woken::new(poll_fn(|cx| {
-            asked.set(asked.get() + 1);
-            inner.set(Some(cx.waker().clone()));
-            if asked.get() == 3 {
-                Poll::Ready(7)
-            } else {
-                Poll::Pending
-            }
-        })));
-        let mut task = Context::from_waker(Waker::noop());
-        for _ in 0..5 {
-            assert!(woken.as_mut().poll(&mut task).is_pending());
-        }
-        assert_eq!(asked.get(), 1);
-        inner.take().unwrap().wake();
-        assert!(woken.as_mut().poll(&mut task).is_pending());
-        assert!(woken.as_mut().poll(&mut task).is_pending());
-        assert_eq!(asked.get(), 2);
-        inner.take().unwrap().wake_by_ref();
-        assert_eq!(woken.as_mut().poll(&mut task), Poll::Ready(7));
+    #[tokio::test]
+    async fn it_is_asked_once_until_it_wakes_its_task() {
+        let task = async {
+            let (asked, inner) = (Cell::new(0), Cell::new(None));
+            let future = poll_fn(|cx| {
+                asked.set(asked.get() + 1);
+                inner.set(Some(cx.waker().clone()));
+                if asked.get() == 3 {
+                    Poll::Ready(7)
+                } else {
+                    Poll::Pending
+                }
+            });
+            let mut woken = Woken::new(future);
+            poll_fn(|cx| {
+                for times in [1, 2] {
+                    for _ in 0..5 {
+                        assert!(Pin::new(&mut woken).poll(cx).is_pending());
+                        assert_eq!(asked.get(), times);
+                    }
+                    inner.take().unwrap().wake();
+                }
+                Pin::new(&mut woken).poll(cx)
+            })
+            .await
+        };
+        // As a task of its own, since it is about the wakers of tasks.
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(task);
+        assert_eq!(tasks.join_all().await, [7]);
     }
 
     #[tokio::test]

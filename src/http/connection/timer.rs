@@ -172,12 +172,12 @@ mod tests {
         let timer = Kept::default();
         let begun = tokio::time::Instant::now();
         for turn in 1..=3 {
-            let mut dropped = timer.sleep(LIMIT * turn);
+            let mut dropped = timer.sleep_until(timer.now() + LIMIT * turn);
             let is_pending = poll_fn(|cx| Poll::Ready(dropped.as_mut().poll(cx).is_pending()));
             assert!(is_pending.await);
         }
         assert!(timer.entry().is_some(), "given back");
-        timer.sleep(LIMIT * 4).await;
+        timer.sleep_until(timer.now() + LIMIT * 4).await;
         assert!(begun.elapsed() >= LIMIT * 4);
     }
 }
