@@ -62,19 +62,19 @@ impl Wake for Bell {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
     use std::future::poll_fn;
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 
     #[tokio::test]
     async fn it_is_asked_once_until_it_wakes_its_task() {
         let task = async {
-            let (asked, inner) = (Cell::new(0), Cell::new(None));
+            let (asked, inner) = (AtomicUsize::new(0), Mutex::new(None));
             let future = poll_fn(|cx| {
-                asked.set(asked.get() + 1);
-                inner.set(Some(cx.waker().clone()));
-                if asked.get() == 3 {
+                *inner.lock().unwrap() = Some(cx.waker().clone());
+                if asked.fetch_add(1, Ordering::SeqCst) == 2 {
                     Poll::Ready(7)
                 } else {
                     Poll::Pending
@@ -85,9 +85,9 @@ mod tests {
                 for times in [1, 2] {
                     for _ in 0..5 {
                         assert!(Pin::new(&mut woken).poll(cx).is_pending());
-                        assert_eq!(asked.get(), times);
+                        assert_eq!(asked.load(Ordering::SeqCst), times);
                     }
-                    inner.take().unwrap().wake();
+                    inner.lock().unwrap().take().unwrap().wake();
                 }
                 Pin::new(&mut woken).poll(cx)
             })
