@@ -5,6 +5,7 @@
     clippy::print_stdout,
     clippy::cast_precision_loss,
     clippy::as_conversions,
+    clippy::panic,
     reason = "a measurement: it prints, and may stop at any surprise"
 )]
 
