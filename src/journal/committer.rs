@@ -226,10 +226,15 @@ impl Committer {
         let group = append::write(group, self.last_seq.saturating_add(1));
         let keep = (!self.shared.config.keep.is_zero()).then(|| self.shared.clock.now());
         let taken = self.shared.queue().taken();
-        let bytes = group.as_ref().map_or(0, |group| length(group.body.len()));
-        let books = length(portion.len()).saturating_mul(PAGE);
+        // Its pages, that of its row, and those of the table and of the list of free pages.
+        let arrived = group
+            .as_ref()
+            .map_or(0, |group| length(group.body.len()).saturating_add(4 * PAGE));
+        // What is noted is little; each group that goes touches its row and the free pages.
+        let books = length(portion.len()).saturating_add(3).saturating_mul(PAGE);
+        let books = if portion.is_empty() { 0 } else { books };
         self.tables.commit(group, portion, &taken, keep).await?;
-        let logged = bytes.saturating_add(books).saturating_add(PAGE);
+        let logged = arrived.saturating_add(books);
         self.logged = self.logged.saturating_add(logged);
         self.shared.wrote(logged);
         Ok(())
@@ -477,5 +482,5 @@ fn length(count: usize) -> u64 {
 
 /// Bytes of bookkeeping that a commit brings with it, at most about.
 const ROOM: u64 = 1 << 20;
-/// Bytes that a change of a table adds to the log, about.
+/// Bytes of a page: a transaction adds each that it changes to the log.
 const PAGE: u64 = 16 << 10;

@@ -187,15 +187,19 @@ async fn scalar(
 
 async fn count(connection: &mut SqliteConnection) -> sqlx::Result<(u64, u64)> {
     let row = sqlx::query(
-        "select (select coalesce(max(seq + receipts - 1), 0) from groups),
+        "select (select seq from groups order by seq desc limit 1),
+                (select receipts from groups order by seq desc limit 1),
                 (select coalesce(sum(receipts), 0) from groups
                   where seq not in (select seq from shipped))
               - (select coalesce(sum(json_array_length(done)), 0) from partly
-                  where seq not in (select seq from shipped))",
+                  where json_valid(done) and seq not in (select seq from shipped))",
     )
     .fetch_one(connection)
     .await?;
-    Ok((place(row.try_get(0)?), place(row.try_get(1)?)))
+    let first = place(row.try_get::<Option<i64>, _>(0)?.unwrap_or(0));
+    let count = place(row.try_get::<Option<i64>, _>(1)?.unwrap_or(0));
+    let last = first.saturating_add(count.saturating_sub(1));
+    Ok((last, place(row.try_get(2)?)))
 }
 
 /// An error of the file, as text: the texts of SQLite and of the system name no content.
@@ -211,13 +215,13 @@ const TABLES: &str = "
 begin immediate;
 create table meta (key text primary key, value integer not null) strict, without rowid;
 create table groups (
-    seq integer primary key,
-    receipts integer not null,
+    seq integer primary key check (seq > 0),
+    receipts integer not null check (receipts between 1 and 10000000),
     body blob not null
 ) strict;
 create table partly (seq integer primary key, done text not null) strict;
 create table taken (first integer primary key, last integer not null) strict;
-create table deaths (seq integer primary key, deaths integer not null) strict;
+create table deaths (seq integer primary key, deaths integer not null check (deaths > 0)) strict;
 create table shipped (seq integer primary key, at integer not null) strict;
 create trigger groups_deleted after delete on groups begin
     delete from partly where seq = old.seq;

@@ -27,6 +27,14 @@ pub(super) struct Part {
     pub(super) raw: Arc<[u8]>,
 }
 
+impl Part {
+    /// The place of its last receipt.
+    pub(super) fn last(&self) -> u64 {
+        let count = u64::try_from(self.receipts.len()).unwrap_or(u64::MAX);
+        self.first.saturating_add(count).saturating_sub(1)
+    }
+}
+
 /// What this version cannot read: damaged, or written by a newer one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unreadable;

@@ -213,9 +213,8 @@ impl Tables {
             .iter()
             .map(read_group)
             .collect::<sqlx::Result<Vec<_>>>()?;
-        let upto = groups.last().map_or(last, Stored::last);
         self.count_deaths(&mut groups).await?;
-        Ok((groups, (!complete).then_some(upto)))
+        Ok((groups, (!complete).then_some(last)))
     }
 
     /// Up to where to read so that it is not too much; and whether that is the end.
@@ -252,7 +251,7 @@ impl Tables {
             .await?;
         let mut deaths = BTreeMap::new();
         for row in &rows {
-            let count = u32::try_from(row.try_get::<i64, _>(1)?).unwrap_or(u32::MAX);
+            let count = u32::try_from(place(row.try_get(1)?)).unwrap_or(u32::MAX);
             deaths.insert(place(row.try_get(0)?), count);
         }
         for item in groups.iter_mut().flat_map(|group| &mut group.items) {
@@ -268,7 +267,7 @@ impl Tables {
         let count =
             "select (select coalesce(sum(receipts), 0) from groups join shipped using (seq))
                           + (select coalesce(sum(json_array_length(done)), 0) from partly
-                              where seq not in (select seq from shipped))";
+                              where json_valid(done) and seq not in (select seq from shipped))";
         let offered: i64 = sqlx::query_scalar(count)
             .fetch_one(&mut self.connection)
             .await?;
@@ -359,19 +358,25 @@ impl Tables {
 /// What is damaged, or of a newer version, is left in the file and not given out.
 fn read_group(row: &SqliteRow) -> sqlx::Result<Stored> {
     let first = place(row.try_get(0)?);
+    let count = place(row.try_get(1)?);
     let done: Option<&str> = row.try_get(3)?;
-    let done = done.map_or(Ok(Vec::new()), serde_json::from_str);
     let mut stored = Stored {
         first,
-        count: usize::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default(),
-        done: done.map_err(|error| sqlx::Error::Decode(error.into()))?,
+        count: usize::try_from(count).unwrap_or(usize::MAX),
+        // What cannot be read is offered again: the store knows what it has.
+        done: done
+            .and_then(|done| serde_json::from_str(done).ok())
+            .unwrap_or_default(),
         items: Vec::new(),
     };
+    let places = first..first.saturating_add(count);
     let mut unreadable = 0_u64;
     for part in group::parts(row.try_get(2)?) {
         match part {
-            Ok(part) => stored.items.extend(items(part)),
-            Err(group::Unreadable) => unreadable += 1,
+            Ok(part) if places.contains(&part.first) && places.contains(&part.last()) => {
+                stored.items.extend(items(part));
+            }
+            Ok(_) | Err(group::Unreadable) => unreadable += 1,
         }
     }
     if unreadable > 0 {

@@ -16,14 +16,15 @@ use tokio::runtime::{Builder, Runtime};
 use super::world::World;
 
 /// What is replaced, by the input's first octet; beyond them octets of the file itself.
-const PLACES: [&str; 7] = [
+const PLACES: [&str; 8] = [
     "update directory set body = cast(? as text)",
     "update directory set root = ?",
-    "update receipts set envelope = cast(? as text) where seq = 1",
-    "update receipts set door = cast(? as text) where seq = 1",
-    "update receipts set id = ? where seq = 1",
-    "update receipts set seq = cast(cast(? as text) as integer) where seq = 1",
-    "update receipts set deaths = cast(cast(? as text) as integer) where seq = 1",
+    "update groups set body = ? where seq = 1",
+    "update groups set seq = cast(cast(? as text) as integer) where seq = 1",
+    "update groups set receipts = cast(cast(? as text) as integer) where seq = 1",
+    "insert into partly (seq, done) values (1, cast(? as text))",
+    "insert into deaths (seq, deaths) values (1, cast(cast(? as text) as integer))",
+    "insert into taken (first, last) values (1, cast(cast(? as text) as integer))",
 ];
 
 /// A file with a directory and two receipts.
@@ -150,16 +151,18 @@ async fn put(path: &Path, statement: &'static str, value: &[u8]) {
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let body = "{\"tenants\":[{\"number\":1,\"name\":\"default\",\"domain\":null}],\"streams\":[{\"tenant\":1,\"number\":1,\"name\":\"news\",\"class\":\"marketing\",\"unsubscribe\":false}],\"signing_keys\":[{\"tenant\":1,\"serial\":1,\"state\":\"active\",\"generation\":1}],\"mailboxes\":[]}";
-    let envelope = serde_json::to_vec(&envelope()).unwrap();
     let place = |number: u8, value: &[u8]| [&[number], value].concat();
     vec![
         place(0, body.as_bytes()),
         place(1, &[7; 32]),
-        place(2, &envelope),
-        place(3, b"one-click"),
-        place(4, &[1; 16]),
-        place(5, b"9223372036854775807"),
+        place(2, &[&[0, 0, 0, 0, 0, 0, 0, 60][..], &[0; 60]].concat()),
+        place(3, b"9223372036854775807"),
+        place(4, b"-1"),
+        place(4, b"9223372036854775807"),
+        place(5, b"[1"),
+        place(5, b"[2]"),
         place(6, b"-1"),
+        place(7, b"9223372036854775807"),
         place(200, &[0, 20, 255, 16, 0, 1]),
     ]
 }
