@@ -1,17 +1,19 @@
 //! Rows of events.
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::Addresses;
 use super::failure::Failure;
 use super::pool::Conn;
 use super::record::Verdict;
-use super::sql::{ManyRows, Row, Value, fetch_many, month, values};
+use super::sql::{ManyRows, Row, Value, fetch_many, month, to_json, values};
+use crate::model::authentication::Authentication;
 use crate::model::clock::Timestamp;
 use crate::model::digest::Digest;
-use crate::model::event::{Effect, Event, EventId, FoundIn, Proof};
+use crate::model::event::{Effect, Event, EventId, EventKind, FoundIn, HoldReason, Proof};
 use crate::model::receipt::{Door, ReceiptId};
 use crate::model::recipient::RecipientKey;
+use crate::model::suppression::Reason;
 
 /// An event as stored.
 #[derive(Debug, Clone)]
@@ -91,7 +93,7 @@ fn row(
     addresses: Addresses,
     seq: u64,
 ) -> Result<Vec<Value>, Failure> {
-    let effects: Vec<Json> = event.effects.iter().copied().map(effect_to_json).collect();
+    let effects: Vec<EffectText> = event.effects.iter().copied().map(Into::into).collect();
     let mut row = values![
         month(event.id.receipt),
         event.id.receipt,
@@ -113,19 +115,35 @@ fn row(
     Ok(row)
 }
 
-fn effect_to_json(effect: Effect) -> Json {
-    match effect {
-        Effect::Suppress { scope, reason } => {
-            json!({"effect": "suppress", "scope": scope.to_string(), "reason": reason})
-        }
-        Effect::Hold {
-            scope,
+/// An effect as it is stored.
+#[derive(serde::Serialize)]
+struct EffectText {
+    effect: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<HoldReason>,
+}
+
+impl From<Effect> for EffectText {
+    fn from(effect: Effect) -> Self {
+        let (effect, scope, reason, because) = match effect {
+            Effect::Suppress { scope, reason } => ("suppress", Some(scope), Some(reason), None),
+            Effect::Hold {
+                scope,
+                reason,
+                because,
+            } => ("hold", Some(scope), Some(reason), Some(because)),
+            Effect::Signal => ("signal", None, None, None),
+        };
+        Self {
+            effect,
+            scope: scope.map(|scope| scope.to_string()),
             reason,
             because,
-        } => json!({
-            "effect": "hold", "scope": scope.to_string(), "reason": reason, "because": because,
-        }),
-        Effect::Signal => json!({"effect": "signal"}),
+        }
     }
 }
 
@@ -154,16 +172,30 @@ pub(super) struct Source {
 }
 
 /// What is kept for ever about why a suppression stands, whatever becomes of receipt and event.
-pub(super) fn evidence(event: &Event, proof: Proof, source: &Source) -> Json {
-    json!({
-        "at": source.at,
-        "door": source.door,
-        "kind": event.kind,
-        "reporter": event.detail.reporter,
-        "authentication": event.authentication,
-        "proof": proof,
-        "rule": event.detail.rule,
-        "found_in": event.found_in,
-        "sha256": source.digest.to_string(),
+#[derive(serde::Serialize)]
+struct Evidence<'a> {
+    at: Timestamp,
+    door: Door,
+    kind: EventKind,
+    reporter: Option<&'a str>,
+    authentication: Authentication,
+    proof: Proof,
+    rule: Option<&'a str>,
+    found_in: Option<FoundIn>,
+    sha256: String,
+}
+
+/// The evidence of a suppression that an event began, as JSON.
+pub(super) fn evidence(event: &Event, proof: Proof, source: &Source) -> Result<String, Failure> {
+    to_json(&Evidence {
+        at: source.at,
+        door: source.door,
+        kind: event.kind,
+        reporter: event.detail.reporter.as_deref(),
+        authentication: event.authentication,
+        proof,
+        rule: event.detail.rule.as_deref(),
+        found_in: event.found_in,
+        sha256: source.digest.to_string(),
     })
 }

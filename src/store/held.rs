@@ -133,7 +133,7 @@ impl Store {
             key: new.key,
             address: new.address.clone(),
             event: Some(id),
-            evidence: events::evidence(&hold.event.event, Proof::Operator, &source),
+            evidence: events::evidence(&hold.event.event, Proof::Operator, &source)?,
             note: Some(new.note.clone()).filter(|note| !note.is_empty()),
         };
         lift::begin(conn, vec![begin], self.addresses, now)

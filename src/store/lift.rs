@@ -95,7 +95,7 @@ impl NewSuppression {
             key: self.key,
             address: self.address.clone(),
             event: None,
-            evidence: json!({"at": now, "door": Door::Api, "proof": Proof::Operator}),
+            evidence: json!({"at": now, "door": Door::Api, "proof": Proof::Operator}).to_string(),
             note: Some(self.note.clone()).filter(|note| !note.is_empty()),
         }
     }

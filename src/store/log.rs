@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -43,13 +43,13 @@ impl Store {
     /// Keeps the log short until `stop`; PostgreSQL does so by itself. Without it commits do, which
     /// then take up to a second now and then.
     pub async fn keep_log_short(&self, stop: &CancellationToken) {
-        let Pool::Sqlite { log, .. } = &self.pool else {
+        let Pool::Sqlite { log, writer, .. } = &self.pool else {
             return;
         };
         let mut failing = false;
         while timeout(LOOK, stop.cancelled()).await.is_err() {
             let result = match log.acquire().await {
-                Ok(mut connection) => shorten(&mut connection).await,
+                Ok(mut connection) => shorten(&mut connection, writer).await,
                 Err(error) => Err(error.into()),
             };
             let failed = result.is_err();
@@ -63,7 +63,7 @@ impl Store {
     }
 }
 
-async fn shorten(connection: &mut SqliteConnection) -> Result<(), Failure> {
+async fn shorten(connection: &mut SqliteConnection, writer: &SqlitePool) -> Result<(), Failure> {
     let mut log = checkpoint(connection, "pragma wal_checkpoint(noop)").await?;
     let much = log.left() >= MOVED || (log.length >= LONGEST && log.left() > 0);
     if !much {
@@ -76,6 +76,8 @@ async fn shorten(connection: &mut SqliteConnection) -> Result<(), Failure> {
         }
     }
     if log.length >= LONGEST {
+        // Waits in line with those who write, rather than for a moment when none does.
+        let _nobody_writes = writer.acquire().await?;
         checkpoint(connection, "pragma wal_checkpoint(restart)").await?;
     }
     Ok(())

@@ -12,7 +12,7 @@ pub(super) use self::many_rows::{ManyRows, fetch_many};
 use self::row::Inner;
 pub(super) use self::row::Row;
 use self::value::Column;
-pub(super) use self::value::{Value, month, values};
+pub(super) use self::value::{Value, month, to_json, values};
 use super::failure::Failure;
 use super::pool::Conn;
 

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use serde_json::Value as Json;
-
 use super::failure::{Failure, StoreError};
 use super::feed::{NewChange, key_of};
 use super::pool::{Conn, read, write};
@@ -22,7 +20,8 @@ pub(super) struct Begin {
     pub(super) key: SuppressionKey,
     pub(super) address: Option<String>,
     pub(super) event: Option<EventId>,
-    pub(super) evidence: Json,
+    /// JSON.
+    pub(super) evidence: String,
     pub(super) note: Option<String>,
 }
 
@@ -36,19 +35,7 @@ pub(super) async fn begin(
 ) -> Result<Vec<NewChange>, Failure> {
     wanted.sort_by_key(|begin| begin.key);
     wanted.dedup_by_key(|begin| begin.key);
-    let rows = wanted
-        .iter()
-        .map(|begin| row(begin, addresses, now))
-        .collect::<Result<_, _>>()?;
-    let statement = ManyRows {
-        table: "suppressions",
-        head: "insert into suppressions (tenant, recipient, scope, reason, address, since, \
-               event_receipt, event_idx, evidence, note)",
-        tail: "on conflict (tenant, recipient, scope, reason) do nothing \
-               returning tenant, recipient, scope, reason",
-    };
-    let begun = fetch_many(conn, statement, rows).await?;
-    let begun: HashSet<SuppressionKey> = begun.iter().map(key_of).collect::<Result<_, _>>()?;
+    let begun = insert(conn, &wanted, addresses, now).await?;
     if addresses == Addresses::Keep {
         let known = wanted
             .iter()
@@ -73,9 +60,62 @@ pub(super) async fn begin(
         .collect())
 }
 
-fn row(begin: &Begin, addresses: Addresses, now: Timestamp) -> Result<Vec<Value>, Failure> {
+/// Inserts those that do not stand; returns their keys.
+async fn insert(
+    conn: &mut Conn<'_>,
+    wanted: &[Begin],
+    addresses: Addresses,
+    now: Timestamp,
+) -> Result<HashSet<SuppressionKey>, Failure> {
+    let mut new: Vec<&Begin> = wanted.iter().collect();
+    let mut tail = "on conflict (tenant, recipient, scope, reason) do nothing \
+                    returning tenant, recipient, scope, reason";
+    if let Conn::Sqlite(_) = conn {
+        // As with receipts: asking costs less than being told.
+        let standing = standing(conn, wanted).await?;
+        new.retain(|begin| !standing.contains(&begin.key));
+        tail = "";
+    }
+    let rows = new.iter().map(|begin| row(begin, addresses, now)).collect();
+    let statement = ManyRows {
+        table: "suppressions",
+        head: "insert into suppressions (tenant, recipient, scope, reason, address, since, \
+               event_receipt, event_idx, evidence, note)",
+        tail,
+    };
+    let returned = fetch_many(conn, statement, rows).await?;
+    if let Conn::Sqlite(_) = conn {
+        return Ok(new.iter().map(|begin| begin.key).collect());
+    }
+    returned.iter().map(key_of).collect()
+}
+
+/// Those of the wanted that stand.
+async fn standing(
+    conn: &mut Conn<'_>,
+    wanted: &[Begin],
+) -> Result<HashSet<SuppressionKey>, Failure> {
+    let keys = wanted.iter().map(|Begin { key, .. }| {
+        values![
+            key.tenant,
+            key.recipient,
+            key.scope.to_string().as_str(),
+            key.reason.as_str(),
+        ]
+    });
+    let statement = ManyRows {
+        table: "suppressions",
+        head: "select s.tenant, s.recipient, s.scope, s.reason from (",
+        tail: ") k cross join suppressions s on s.tenant = k.column1 \
+               and s.recipient = k.column2 and s.scope = k.column3 and s.reason = k.column4",
+    };
+    let found = fetch_many(conn, statement, keys.collect()).await?;
+    found.iter().map(key_of).collect()
+}
+
+fn row(begin: &Begin, addresses: Addresses, now: Timestamp) -> Vec<Value> {
     let key = begin.key;
-    let mut row = values![
+    values![
         key.tenant,
         key.recipient,
         key.scope.to_string().as_str(),
@@ -84,10 +124,9 @@ fn row(begin: &Begin, addresses: Addresses, now: Timestamp) -> Result<Vec<Value>
         now,
         begin.event.map(|event| event.receipt),
         begin.event.map(|event| event.index),
-    ];
-    row.push(Value::json(&begin.evidence)?);
-    row.push(begin.note.as_deref().into());
-    Ok(row)
+        begin.evidence.as_str(),
+        begin.note.as_deref(),
+    ]
 }
 
 /// Fills in the address of what stands without one.

@@ -8,6 +8,7 @@ mod concurrency;
 mod directory;
 mod feed;
 mod held;
+mod log;
 mod opening;
 mod outage;
 mod record;

@@ -45,9 +45,7 @@ impl Value {
 
     /// JSON as text: PostgreSQL's own JSON types cannot hold U+0000.
     pub(in crate::store) fn json<T: serde::Serialize>(value: &T) -> Result<Self, Failure> {
-        serde_json::to_string(value)
-            .map(|text| Self::Text(Some(text)))
-            .map_err(|error| StoreError::Refused(format!("no JSON can be made: {error}")).into())
+        to_json(value).map(|text| Self::Text(Some(text)))
     }
 }
 
@@ -152,6 +150,12 @@ impl From<Digest> for Value {
 /// so that a text never fails a batch.
 fn clean(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
+}
+
+/// The JSON of a value.
+pub(in crate::store) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, Failure> {
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::Refused(format!("no JSON can be made: {error}")).into())
 }
 
 /// The month of a receipt and of all that belongs to it, from the id alone.
