@@ -171,6 +171,18 @@ impl Problem {
     }
 }
 
+/// A detail may quote what was sent: that much of it is enough to find the place.
+fn cut(mut detail: String) -> String {
+    if detail.len() > DETAIL {
+        detail.truncate(detail.floor_char_boundary(DETAIL));
+        detail.push('…');
+    }
+    detail
+}
+
+/// Octets of a detail.
+const DETAIL: usize = 512;
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.kind.status();
@@ -179,7 +191,7 @@ impl IntoResponse for Problem {
         body.insert("type".to_owned(), format!("/problems/{code}").into());
         body.insert("title".to_owned(), self.kind.title().into());
         body.insert("status".to_owned(), status.as_u16().into());
-        body.insert("detail".to_owned(), self.detail.into());
+        body.insert("detail".to_owned(), cut(self.detail).into());
         body.insert("code".to_owned(), code.into());
         for (name, value) in self.members {
             body.insert(name.to_owned(), value);
