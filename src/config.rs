@@ -165,6 +165,7 @@ impl Config {
                 line: limits.command_line.as_usize(),
                 recipients: limits.recipients,
                 errors: limits.errors,
+                junk_commands: limits.junk_commands,
                 sessions: limits.sessions,
                 sessions_per_ip: limits.sessions_per_ip,
                 idle: limits.idle,

@@ -157,6 +157,9 @@ section! {
         sessions_per_ip: usize = default(100);
         /// Wrong commands after which an SMTP session is closed.
         errors: u32 = default(20);
+        /// Commands that move no mail (NOOP, RSET, HELP, VRFY, EHLO) of an SMTP session before its
+        /// next message; each one more counts as a wrong one.
+        junk_commands: u32 = default(100);
         /// How long an SMTP session may wait for a command.
         idle: Duration = default(Duration::from_mins(5));
         /// How long a message may pause while it is being sent.

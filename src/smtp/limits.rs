@@ -36,6 +36,8 @@ pub struct Limits {
     pub recipients: usize,
     /// Command errors of a session; the next one ends it (20).
     pub errors: u32,
+    /// Commands that move no mail before the next message; each one more counts as an error (100).
+    pub junk_commands: u32,
     /// Received fields at the top of a message from which on it loops (100, RFC 5321 §6.3).
     pub received: usize,
     /// Octets kept of what a peer sends ahead while its message is being committed (64 KiB).
@@ -74,6 +76,7 @@ impl Default for Limits {
             hello: 512,
             recipients: 1000,
             errors: 20,
+            junk_commands: 100,
             received: 100,
             pipelined: 64 * 1024,
             sessions: 1000,

@@ -95,6 +95,8 @@ pub struct Session {
     secured: bool,
     transaction: Option<Transaction>,
     errors: u32,
+    /// Commands that moved no mail since the last message.
+    junk: u32,
     stopping: bool,
     input: Input,
     outputs: VecDeque<Output>,
@@ -156,6 +158,7 @@ impl Session {
             secured: false,
             transaction: None,
             errors: 0,
+            junk: 0,
             stopping: false,
             input: Input::default(),
             outputs: VecDeque::new(),
@@ -270,6 +273,7 @@ impl Session {
         self.phase = Phase::Command;
         self.times.command = now;
         self.times.message = now;
+        self.junk = 0;
         match outcome {
             Outcome::Accepted(id) => self.write(&reply::accepted(&id)),
             Outcome::Refused(shortage) => self.write(Reply::from(shortage).line()),
@@ -333,13 +337,25 @@ impl Session {
 
     /// Answers a command, or ends the session with its one error too many.
     fn answer(&mut self, reply: Reply, gate: &dyn Gate) {
-        if reply.is_error() {
-            self.errors = self.errors.saturating_add(1);
-            if self.errors > self.settings.limits.errors {
-                return self.end(Reply::TooManyErrors, gate);
-            }
+        if !reply.is_error() || self.forgives(gate) {
+            self.write(reply.line());
         }
-        self.write(reply.line());
+    }
+
+    /// Counts an error; `false` if it was one too many, and the session has ended.
+    fn forgives(&mut self, gate: &dyn Gate) -> bool {
+        self.errors = self.errors.saturating_add(1);
+        let forgives = self.errors <= self.settings.limits.errors;
+        if !forgives {
+            self.end(Reply::TooManyErrors, gate);
+        }
+        forgives
+    }
+
+    /// Counts a command that moves no mail; `false` if it was one too many.
+    fn bears_junk(&mut self, gate: &dyn Gate) -> bool {
+        self.junk = self.junk.saturating_add(1);
+        self.junk <= self.settings.limits.junk_commands || self.forgives(gate)
     }
 
     /// A last reply.

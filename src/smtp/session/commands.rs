@@ -47,6 +47,18 @@ impl Session {
     }
 
     fn obey(&mut self, command: Command, now: Tick, gate: &dyn Gate) {
+        let junk = matches!(
+            command,
+            Command::Ehlo(_)
+                | Command::Helo(_)
+                | Command::Help
+                | Command::Noop
+                | Command::Rset
+                | Command::Vrfy
+        );
+        if junk && !self.bears_junk(gate) {
+            return;
+        }
         let reply = match command {
             Command::Data => self.data(now),
             Command::Ehlo(name) => {

@@ -133,6 +133,7 @@ fn runner(sets: &[String], steps: &[Step]) -> Runner {
             "recipients" => settings.limits.recipients = count(),
             "received" => settings.limits.received = count(),
             "errors" => settings.limits.errors = value.parse().unwrap(),
+            "junk_commands" => settings.limits.junk_commands = value.parse().unwrap(),
             "room" => gate.room = number(),
             "admits" => gate.admits = Err(shortage(value)),
             _ => panic!("unknown setting {name}"),
