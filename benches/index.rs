@@ -12,7 +12,7 @@
 
 use std::hint::black_box;
 
-use desist::index::{Asked, Batch, Index};
+use desist::index::{Asked, Batch, Filling, Index};
 use desist::model::clock::Timestamp;
 use desist::model::recipient::RecipientKey;
 use desist::model::stream::Class;
@@ -23,6 +23,7 @@ use desist::model::tenant::TenantId;
 const TURNS: u64 = 2_000_000;
 /// Questions looked up together, as a long check does.
 const BATCH: usize = 4096;
+const SINCE: Timestamp = Timestamp::from_seconds(1_795_000_000);
 const STREAM: Asked = Asked::Stream {
     number: 3,
     class: Class::Marketing,
@@ -72,7 +73,7 @@ fn change(op: ChangeOp, number: u64) -> Change {
         op,
         key: key(number),
         address: None,
-        at: Timestamp::from_seconds(1_795_000_000),
+        at: SINCE,
     }
 }
 
@@ -117,11 +118,10 @@ fn main() {
         .find_map(|arg| arg.parse().ok())
         .unwrap_or(1_000_000_u64);
     let before = resident();
-    let index = Index::default();
     let began = seconds();
-    for number in 0..entries {
-        index.insert(key(number), Timestamp::from_seconds(1_795_000_000));
-    }
+    let filling = Filling::default();
+    filling.insert((0..entries).map(|number| (key(number), SINCE)));
+    let index = filling.finish();
     let filled = seconds() - began;
     let each = |bytes: f64| bytes / entries as f64;
     println!("entries              {entries:>12}");
@@ -155,8 +155,4 @@ fn main() {
         "change               {:>12.2} us",
         (seconds() - began) * 1e6 / (2 * turns) as f64
     );
-    for number in 0..entries + turns {
-        index.apply(&change(ChangeOp::Lift, number));
-    }
-    println!("left when all ended  {:>12} entries", index.len());
 }

@@ -1,16 +1,18 @@
 //! Layer 2: the index: suppressions in memory, fed by the feed alone.
 //!
 //! An entry is one number of 15 bytes. The first 19 bits of the recipient key say where it lies:
-//! the shard, which is locked as a whole, the bucket in it, a sorted list, and the cell, a part of
-//! that list. The entry holds the next 45 bits, so that tenant and 64 of the key's 80 bits are
+//! the shard, which is locked as a whole, and the cell in it; some cells together are a bucket, a
+//! sorted list. The entry holds the next 45 bits, so that tenant and 64 of the key's 80 bits are
 //! compared. The order of the numbers is the order of strength: the first entry of a recipient that
 //! counts for what is asked is the answer.
 //!
 //! Invariants: a bucket is sorted and has one entry for each tenant, recipient, scope and reason;
 //! its memory grows and shrinks with it in small steps and never doubles; a lock is held for one
-//! change, or for the look-ups of one list.
+//! change, or for the look-ups of one list. (Splitting the buckets of a shard, some milliseconds,
+//! happens when the number of entries has doubled.)
 
 mod entry;
+mod filling;
 mod image;
 mod shard;
 #[cfg(test)]
@@ -21,8 +23,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use self::entry::{Entry, Owner, Place};
+pub use self::filling::Filling;
 pub use self::image::{ImageError, LastChange, Origin, remove as remove_image};
-use self::shard::Shard;
+use self::shard::{Aim, Shard};
 use crate::model::clock::Timestamp;
 use crate::model::recipient::RecipientKey;
 use crate::model::stream::{Class, StreamNumber};
@@ -66,6 +69,8 @@ pub struct Hit {
 pub struct Batch {
     /// Number and recipient of each question, by shard.
     shards: Box<[Vec<(usize, RecipientKey)>]>,
+    /// The steps of the look-ups in one shard.
+    steps: Vec<(Aim, Option<Entry>)>,
 }
 
 impl Default for Batch {
@@ -73,6 +78,7 @@ impl Default for Batch {
         let shards = std::iter::repeat_with(Vec::new).take(Place::SHARDS);
         Self {
             shards: shards.collect(),
+            steps: Vec::new(),
         }
     }
 }
@@ -108,12 +114,7 @@ impl Index {
     pub fn insert(&self, key: SuppressionKey, since: Timestamp) {
         let place = Place::of(&key.recipient);
         let entry = Entry::new(&key, since);
-        self.counting(place, |shard| shard.insert(place, entry));
-    }
-
-    /// Adds behind all others of its bucket; `false` if it does not belong there.
-    fn append(&self, place: Place, entry: Entry) -> bool {
-        self.counting(place, |shard| shard.append(place, entry))
+        self.counting(place.shard(), |shard| shard.insert(place, entry));
     }
 
     /// Applies a change of the feed. Applying it twice is the same as once.
@@ -127,7 +128,7 @@ impl Index {
     fn remove(&self, key: &SuppressionKey) {
         let place = Place::of(&key.recipient);
         let entry = Entry::new(key, Timestamp::default());
-        self.counting(place, |shard| shard.remove(place, entry));
+        self.counting(place.shard(), |shard| shard.remove(place, entry));
     }
 
     /// One look-up for all scopes, under each given key (one for each address-key generation).
@@ -138,8 +139,10 @@ impl Index {
         asked: Asked,
     ) -> Option<Hit> {
         let found = recipients.iter().filter_map(|recipient| {
-            let shard = self.read(Place::of(recipient).shard())?;
-            strongest(&shard, tenant, recipient, asked)
+            let place = Place::of(recipient);
+            let shard = self.read(place.shard())?;
+            let entries = shard.of(place, Owner::new(tenant, recipient));
+            strongest(entries, asked)
         });
         found.min_by_key(|entry| entry.strength())?.hit()
     }
@@ -156,12 +159,22 @@ impl Index {
         asked: Asked,
     ) -> Vec<(usize, Hit)> {
         let mut found = Vec::new();
-        for (shard, questions) in self.shards.iter().zip(&mut batch.shards) {
+        let Batch { shards, steps } = batch;
+        for (shard, questions) in self.shards.iter().zip(shards) {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            let answers = questions.drain(..).filter_map(|(question, recipient)| {
-                Some((question, strongest(&shard, tenant, &recipient, asked)?))
-            });
-            found.extend(answers);
+            steps.clear();
+            steps.extend(questions.iter().map(|(_, recipient)| {
+                let owner = Owner::new(tenant, recipient);
+                let aim = shard.aim(Place::of(recipient), Entry::first_of(owner));
+                (aim, None)
+            }));
+            for (aim, there) in &mut *steps {
+                *there = shard.at(aim);
+            }
+            let answers = questions.drain(..).zip(&*steps);
+            found.extend(answers.filter_map(|((question, _), (aim, there))| {
+                Some((question, strongest(shard.from(aim, *there), asked)?))
+            }));
         }
         found.sort_unstable_by_key(|(question, entry)| (*question, entry.strength()));
         found.dedup_by_key(|(question, _)| *question);
@@ -209,17 +222,16 @@ impl Index {
             .store(other.bytes.into_inner(), Ordering::Relaxed);
     }
 
-    /// Changes a shard and keeps the sums true; gives on what `change` says.
-    fn counting(&self, place: Place, change: impl FnOnce(&mut Shard) -> bool) -> bool {
-        let Some(shard) = self.shards.get(place.shard()) else {
-            return false;
+    /// Changes a shard and keeps the sums true.
+    fn counting(&self, shard: usize, change: impl FnOnce(&mut Shard)) {
+        let Some(shard) = self.shards.get(shard) else {
+            return;
         };
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-        let (entries, bytes) = (shard.length(place.bucket()), shard.bytes());
-        let changed = change(&mut shard);
-        add_difference(&self.entries, entries, shard.length(place.bucket()));
+        let (entries, bytes) = (shard.len(), shard.bytes());
+        change(&mut shard);
+        add_difference(&self.entries, entries, shard.len());
         add_difference(&self.bytes, bytes, shard.bytes());
-        changed
     }
 
     /// A panic cannot leave a bucket unsorted, so a poisoned lock is as good as any.
@@ -229,15 +241,8 @@ impl Index {
     }
 }
 
-/// The strongest entry of a recipient that counts.
-fn strongest(
-    shard: &Shard,
-    tenant: TenantId,
-    recipient: &RecipientKey,
-    asked: Asked,
-) -> Option<Entry> {
-    let place = Place::of(recipient);
-    let mut entries = shard.of(place, Owner::new(tenant, recipient));
+/// The strongest entry that counts, of all of one recipient.
+fn strongest(mut entries: impl Iterator<Item = Entry>, asked: Asked) -> Option<Entry> {
     entries.find(|entry| entry.hit().is_some_and(|hit| asked.counts(hit.scope)))
 }
 

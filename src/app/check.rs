@@ -76,21 +76,6 @@ impl Check {
         })
     }
 
-    /// What stops mail to this address, if anything does.
-    pub fn address(&self, text: &str) -> Result<Option<Hit>, AddressError> {
-        let address = Address::parse(text)?;
-        let mut keys = self.keys.recipient_keys(&address);
-        // Nearly always there is one generation of address keys: no list is needed then.
-        Ok(match (keys.next(), keys.next()) {
-            (None, _) => None,
-            (Some(only), None) => self.recipient(&[only]),
-            (Some(first), Some(second)) => {
-                let all: Vec<RecipientKey> = [first, second].into_iter().chain(keys).collect();
-                self.recipient(&all)
-            }
-        })
-    }
-
     /// What stops mail to each of these, by their places in the list, ascending.
     pub fn addresses<T: AsRef<str>>(&self, texts: &[T]) -> Answers {
         let mut answers = Answers::default();

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::image::Image;
 use crate::app::reception::Reception;
-use crate::index::Index;
+use crate::index::{Filling, Index};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::model::clock::{Clock, Tick, Timestamp};
@@ -287,20 +287,16 @@ impl Run {
         }
         let head = store.head().await?;
         // Look-ups go on in the old one until the new one is complete.
-        let fresh = Arc::new(Index::default());
+        let fresh = Arc::new(Filling::default());
         let filling = Arc::clone(&fresh);
-        let taker = move |entries: Vec<_>| {
-            for (key, since) in entries {
-                filling.insert(key, since);
-            }
-        };
+        let taker = move |entries: Vec<_>| filling.insert(entries);
         store.scan(Arc::new(taker)).await?;
         // Everybody who wrote to it has ended.
         let Some(fresh) = Arc::into_inner(fresh) else {
             let text = "the index is still being filled".to_owned();
             return Err(StoreError::Unavailable(text));
         };
-        index.replace(fresh);
+        index.replace(fresh.finish());
         self.image.scanned(store, index, head.seq).await?;
         self.at_head(head.seq, head.now);
         tracing::info!(suppressions = self.following.index.len(), "index filled");

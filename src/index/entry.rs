@@ -24,39 +24,34 @@ pub(super) struct Owner(u128);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Packed([u8; 15]);
 
+/// An entry with its cell before it: the order of a whole group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Celled(u128);
+
 /// Where a recipient belongs: by the first 19 bits of the key, which are as good as random.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     shard: u8,
-    bucket: u8,
-    cell: u8,
+    cell: u16,
 }
 
 impl Place {
     /// Number of shards.
     pub(super) const SHARDS: usize = 64;
-    /// Number of buckets of a shard.
-    pub(super) const BUCKETS: usize = 128;
-    /// Number of cells of a bucket.
-    pub(super) const CELLS: usize = 64;
+    /// Number of cells of a shard.
+    pub(super) const CELLS: usize = Self::GROUPS * Self::GROUP;
+    /// Number of groups of cells of a shard.
+    pub(super) const GROUPS: usize = 128;
+    /// Number of cells of a group.
+    pub(super) const GROUP: usize = 64;
 
     pub(super) const fn of(recipient: &RecipientKey) -> Self {
-        let [a, b, c, ..] = *recipient.as_bytes();
+        let [first, second, third, ..] = *recipient.as_bytes();
+        let cell = u16::from_be_bytes([first << 3 | second >> 5, second << 3 | third >> 5]);
         Self {
-            shard: a >> 2,
-            bucket: (a & 0b11) << 5 | b >> 3,
-            cell: (b & 0b111) << 3 | c >> 5,
+            shard: first >> 2,
+            cell: cell & 0x1fff,
         }
-    }
-
-    /// From its parts; `None` if one is out of range.
-    pub(super) fn at(shard: usize, bucket: usize, cell: usize) -> Option<Self> {
-        let part = |part: usize, end: usize| u8::try_from(part).ok().filter(|_| part < end);
-        Some(Self {
-            shard: part(shard, Self::SHARDS)?,
-            bucket: part(bucket, Self::BUCKETS)?,
-            cell: part(cell, Self::CELLS)?,
-        })
     }
 
     /// Below [`Self::SHARDS`].
@@ -64,14 +59,19 @@ impl Place {
         usize::from(self.shard)
     }
 
-    /// Below [`Self::BUCKETS`].
-    pub(super) fn bucket(self) -> usize {
-        usize::from(self.bucket)
-    }
-
     /// Below [`Self::CELLS`].
     pub(super) fn cell(self) -> usize {
         usize::from(self.cell)
+    }
+
+    /// Below [`Self::GROUPS`].
+    pub(super) fn group(self) -> usize {
+        self.cell() / Self::GROUP
+    }
+
+    /// The entry with its cell in the group.
+    pub(super) fn celled(self, entry: Entry) -> Celled {
+        Celled::new(self.cell() % Self::GROUP, entry)
     }
 }
 
@@ -146,6 +146,28 @@ impl Entry {
     pub(super) const fn pack(self) -> Packed {
         let [_, bytes @ ..] = self.0.to_be_bytes();
         Packed(bytes)
+    }
+}
+
+impl Celled {
+    /// `cell`: its number in the group.
+    pub(super) fn new(cell: usize, entry: Entry) -> Self {
+        let cell = u8::try_from(cell).unwrap_or(u8::MAX);
+        Self(u128::from(cell) << BITS | entry.0)
+    }
+
+    pub(super) fn cell(self) -> usize {
+        let [cell, ..] = self.0.to_be_bytes();
+        usize::from(cell)
+    }
+
+    pub(super) const fn entry(self) -> Entry {
+        Entry(self.0 & ((1 << BITS) - 1))
+    }
+
+    /// All but the time.
+    pub(super) const fn identity(self) -> u128 {
+        self.0 >> SINCE_BITS
     }
 }
 

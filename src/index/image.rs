@@ -2,8 +2,8 @@
 //!
 //! All numbers are big-endian: 8 bytes of signature, the format's version (4), the length of the
 //! store's epoch (4) and the epoch, the place of the feed (8), the store's clock then in
-//! milliseconds (8), the place of the last change (8, 0 if none is known) and its digest (32); then for each bucket the number of its entries (4) and those, each with
-//! its cell (1) before its 15 bytes; at the end the SHA-256 of everything before it.
+//! milliseconds (8), the place of the last change (8, 0 if none is known) and its digest (32); then for each group of cells the number of its entries (4) and those, each
+//! with its cell (1) before its 15 bytes; at the end the SHA-256 of everything before it.
 //!
 //! A file is believed only as a whole: to its last byte, with the right checksum. It is written
 //! beside the old one and takes its place when it is on the disk.
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sha2::{Digest as _, Sha256};
 
 use super::Index;
-use super::entry::{Packed, Place};
+use super::entry::{Celled, Packed, Place};
 use crate::model::clock::Timestamp;
 use crate::model::digest::Digest;
 use crate::model::suppression::Change;
@@ -124,19 +124,18 @@ impl Index {
         to.write_all(&seq.to_be_bytes())?;
         to.write_all(&digest)?;
         let mut copy = Vec::new();
-        for (shard, bucket) in places() {
+        for (shard, group) in places() {
             if cancelled.load(Ordering::Relaxed) {
                 return Ok(false);
             }
             // Only copied under the lock: the disk may be slow.
             if let Some(shard) = self.read(shard) {
-                let entries = shard.entries(bucket);
-                copy.extend(entries.map(|(cell, entry)| (cell, entry.pack())));
+                shard.copy(group, &mut copy);
             }
             to.write_all(&length(copy.len())?.to_be_bytes())?;
-            for (cell, packed) in copy.drain(..) {
-                to.write_all(&[u8::try_from(cell).map_err(io::Error::other)?])?;
-                to.write_all(&packed.to_bytes())?;
+            for entry in copy.drain(..) {
+                to.write_all(&[u8::try_from(entry.cell()).map_err(io::Error::other)?])?;
+                to.write_all(&entry.entry().pack().to_bytes())?;
             }
         }
         let (mut buffer, digest) = to.finish();
@@ -166,15 +165,20 @@ impl Index {
         signature(from)?;
         let origin = Origin::read_from(from)?;
         let index = Self::default();
-        for (shard, bucket) in places() {
+        let mut entries: Vec<Celled> = Vec::new();
+        for (shard, group) in places() {
+            entries.clear();
             for _ in 0..u32::from_be_bytes(read_array(from)?) {
                 let [cell, packed @ ..] = read_array::<{ Packed::BYTES + 1 }>(from)?;
-                let entry = Packed::from_bytes(packed).unpack();
-                let place = Place::at(shard, bucket, usize::from(cell));
-                if !place.is_some_and(|place| index.append(place, entry)) {
+                let entry = Celled::new(usize::from(cell), Packed::from_bytes(packed).unpack());
+                let last = entries.last();
+                let ascends = last.is_none_or(|last| last.identity() < entry.identity());
+                if !ascends || entry.cell() >= Place::GROUP || entry.entry().hit().is_none() {
                     return Err(ImageError::Damaged("an entry is not where it belongs"));
                 }
+                entries.push(entry);
             }
+            index.counting(shard, |shard| shard.rewrite(group, &entries));
         }
         Ok((index, origin))
     }
@@ -234,9 +238,9 @@ fn cut_off(error: ImageError) -> ImageError {
     }
 }
 
-/// All shards and buckets, in the order of the file.
+/// All shards and groups, in the order of the file.
 fn places() -> impl Iterator<Item = (usize, usize)> {
-    (0..Place::SHARDS).flat_map(|shard| (0..Place::BUCKETS).map(move |bucket| (shard, bucket)))
+    (0..Place::SHARDS).flat_map(|shard| (0..Place::GROUPS).map(move |group| (shard, group)))
 }
 
 fn length(length: usize) -> io::Result<u32> {

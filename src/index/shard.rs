@@ -6,48 +6,60 @@
 //! has the blocks of one number, one of each bucket.
 //!
 //! Where the entries of each cell end is kept beside them: a look-up reads that, and then looks
-//! within the cell where keys as good as random let the entry expect.
+//! within the cell where keys as good as random let the entry expect. A change moves half of its
+//! bucket; so when buckets become long, each is split into two with half of its cells.
 //!
 //! Invariants: the entries of a cell are ascending, one for each tenant, recipient, scope and
-//! reason; those of the next cell follow; there is no block without an entry, and no row without a
-//! block.
+//! reason; those of the next cell of the bucket follow; there is no block without an entry, and no
+//! row without a block.
 
 use std::ops::Range;
 
-use super::entry::{Entry, Owner, Packed, Place};
+use super::entry::{Celled, Entry, Owner, Packed, Place};
 
 /// The buckets that are locked together. Nothing is allocated until something is entered.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    /// For each bucket and cell, how many entries of the bucket there are in this cell and in
-    /// those before it.
-    ends: Vec<[u32; Place::CELLS]>,
-    #[expect(
-        clippy::vec_box,
-        reason = "the pointers grow, the rows stay where they are"
-    )]
-    rows: Vec<Box<Row>>,
+    /// For each cell, how many entries of its bucket there are in it and in those before it.
+    ends: Vec<u32>,
+    rows: Vec<Row>,
+    /// How often all buckets have been split.
+    splits: u32,
+    entries: usize,
     blocks: usize,
 }
 
+/// Where an entry is expected. The steps of a look-up wait for memory; made one after the other
+/// for many look-ups, each step waits for all of them together.
+#[derive(Debug, Clone)]
+pub(super) struct Aim {
+    bucket: usize,
+    /// The places of its cell.
+    range: Range<usize>,
+    at: usize,
+    entry: Entry,
+}
+
 type Block = [Packed; BLOCK];
-type Row = [Option<Box<Block>>; Place::BUCKETS];
+type Row = Box<[Option<Box<Block>>]>;
 
 impl Shard {
-    /// Enters it, or replaces the time of the one that is there; whether it is a new one.
-    pub(super) fn insert(&mut self, place: Place, entry: Entry) -> bool {
-        let (bucket, cell) = (place.bucket(), place.cell());
-        let range = self.range(bucket, cell);
-        let at = self.first_from(bucket, &range, entry);
-        let there = self.get(bucket, at).filter(|_| at < range.end);
-        if there.is_some_and(|there| there.identity() == entry.identity()) {
+    /// Enters it, or replaces the time of the one that is there.
+    pub(super) fn insert(&mut self, place: Place, entry: Entry) {
+        self.split_long();
+        let aim = self.aim(place, entry);
+        let (bucket, at) = (aim.bucket, self.first_from(&aim, self.at(&aim)));
+        if self.stands_at(&aim, at) {
             let block = self.block(bucket, at / BLOCK);
             if let Some(there) = block.and_then(|block| block.get_mut(at % BLOCK)) {
                 *there = entry.pack();
             }
-            return false;
+            return;
         }
-        self.make_room(bucket);
+        let length = self.length(bucket);
+        if length.is_multiple_of(BLOCK) {
+            self.add_block(bucket, length / BLOCK);
+        }
         // Every block from there on takes one in and hands its last one on.
         let (mut carried, mut from) = (entry.pack(), at % BLOCK);
         for row in self.rows.iter_mut().skip(at / BLOCK) {
@@ -57,42 +69,18 @@ impl Shard {
             carried = push_right(block.get_mut(from..).unwrap_or_default(), carried);
             from = 0;
         }
-        for end in self.ends_of(bucket).iter_mut().skip(cell) {
+        for end in self.ends_from(place.cell()) {
             *end = end.saturating_add(1);
         }
-        true
+        self.entries += 1;
     }
 
-    /// Room for one more entry of a bucket.
-    fn make_room(&mut self, bucket: usize) {
-        if self.ends.is_empty() {
-            self.ends.reserve_exact(Place::BUCKETS);
-            self.ends.resize(Place::BUCKETS, [0; Place::CELLS]);
-        }
-        let length = self.length(bucket);
-        if !length.is_multiple_of(BLOCK) {
+    /// Removes what was entered for the same tenant, recipient, scope and reason, at any time.
+    pub(super) fn remove(&mut self, place: Place, entry: Entry) {
+        let aim = self.aim(place, entry);
+        let (bucket, at) = (aim.bucket, self.first_from(&aim, self.at(&aim)));
+        if !self.stands_at(&aim, at) {
             return;
-        }
-        let number = length / BLOCK;
-        if number == self.rows.len() {
-            self.rows.push(Box::new([const { None }; Place::BUCKETS]));
-        }
-        let row = self.rows.get_mut(number);
-        if let Some(block) = row.and_then(|row| row.get_mut(bucket)) {
-            *block = Some(Box::new([Packed::NONE; BLOCK]));
-            self.blocks += 1;
-        }
-    }
-
-    /// Removes what was entered for the same tenant, recipient, scope and reason, at any time;
-    /// whether there was one.
-    pub(super) fn remove(&mut self, place: Place, entry: Entry) -> bool {
-        let (bucket, cell) = (place.bucket(), place.cell());
-        let range = self.range(bucket, cell);
-        let at = self.first_from(bucket, &range, entry);
-        let there = self.get(bucket, at).filter(|_| at < range.end);
-        if there.is_none_or(|there| there.identity() != entry.identity()) {
-            return false;
         }
         let last = (self.length(bucket) - 1) / BLOCK;
         let mut carried = Packed::NONE;
@@ -102,13 +90,190 @@ impl Shard {
                 carried = push_left(block.get_mut(from..).unwrap_or_default(), carried);
             }
         }
-        for end in self.ends_of(bucket).iter_mut().skip(cell) {
+        for end in self.ends_from(place.cell()) {
             *end = end.saturating_sub(1);
         }
+        self.entries -= 1;
         if self.length(bucket).is_multiple_of(BLOCK) {
             self.drop_block(bucket, last);
         }
-        true
+        if self.entries == 0 {
+            *self = Self::default();
+        }
+    }
+
+    /// Puts these in the place of all entries of a group. They ascend, with one for each identity.
+    pub(super) fn rewrite(&mut self, group: usize, mut entries: &[Celled]) {
+        let width = self.width();
+        for first in (0..Place::GROUP).step_by(width) {
+            let end = entries.partition_point(|entry| entry.cell() < first + width);
+            let (own, rest) = entries.split_at_checked(end).unwrap_or_default();
+            self.rewrite_bucket(group * Place::GROUP + first, own);
+            entries = rest;
+        }
+        self.split_long();
+    }
+
+    /// The same for the bucket of this cell, its first.
+    fn rewrite_bucket(&mut self, cell: usize, entries: &[Celled]) {
+        let (bucket, width) = (self.bucket(cell), self.width());
+        let length = self.length(bucket);
+        let before = length.div_ceil(BLOCK);
+        for (number, run) in entries.chunks(BLOCK).enumerate() {
+            if number >= before {
+                self.add_block(bucket, number);
+            }
+            let block = self.block(bucket, number).into_iter().flatten();
+            for (to, from) in block.zip(run) {
+                *to = from.entry().pack();
+            }
+        }
+        let (mut counted, inside) = (0_u32, cell % Place::GROUP);
+        let mut left = entries.iter().peekable();
+        for (number, end) in (inside..).zip(self.ends_from(cell)).take(width) {
+            while left.next_if(|entry| entry.cell() <= number).is_some() {
+                counted = counted.saturating_add(1);
+            }
+            *end = counted;
+        }
+        for number in entries.len().div_ceil(BLOCK)..before {
+            self.drop_block(bucket, number);
+        }
+        self.entries = self.entries - length + entries.len();
+    }
+
+    /// Splits all buckets if they are long on average.
+    fn split_long(&mut self) {
+        while self.entries > LONG * self.buckets() && self.width() > 1 {
+            let mut halves = Self {
+                splits: self.splits + 1,
+                ..Self::default()
+            };
+            let mut entries = Vec::new();
+            for group in 0..Place::GROUPS {
+                entries.clear();
+                self.copy(group, &mut entries);
+                // One group after the other, so that both never hold everything.
+                for first in (0..Place::GROUP).step_by(self.width()) {
+                    self.rewrite_bucket(group * Place::GROUP + first, &[]);
+                }
+                halves.rewrite(group, &entries);
+            }
+            *self = halves;
+        }
+    }
+
+    /// The first step of a look-up: where an entry is expected.
+    pub(super) fn aim(&self, place: Place, entry: Entry) -> Aim {
+        let range = self.range(place.cell());
+        Aim {
+            bucket: self.bucket(place.cell()),
+            at: expected(&range, entry),
+            range,
+            entry,
+        }
+    }
+
+    /// The second step: what is where it is expected.
+    pub(super) fn at(&self, aim: &Aim) -> Option<Entry> {
+        self.get(aim.bucket, aim.at)
+    }
+
+    /// The last step: all of the owner, the strongest first.
+    pub(super) fn from<'s>(
+        &'s self,
+        aim: &Aim,
+        there: Option<Entry>,
+    ) -> impl Iterator<Item = Entry> + use<'s> {
+        let (bucket, owner) = (aim.bucket, aim.entry.owner());
+        (self.first_from(aim, there)..aim.range.end)
+            .map_while(move |at| self.get(bucket, at))
+            .take_while(move |entry| entry.owner() == owner)
+    }
+
+    /// All of one owner, the strongest first.
+    pub(super) fn of(&self, place: Place, owner: Owner) -> impl Iterator<Item = Entry> {
+        let aim = self.aim(place, Entry::first_of(owner));
+        let there = self.at(&aim);
+        self.from(&aim, there)
+    }
+
+    /// Adds all entries of a group, in order.
+    pub(super) fn copy(&self, group: usize, to: &mut Vec<Celled>) {
+        for inside in 0..Place::GROUP {
+            let cell = group * Place::GROUP + inside;
+            let bucket = self.bucket(cell);
+            let entries = self.range(cell).filter_map(|at| self.get(bucket, at));
+            to.extend(entries.map(|entry| Celled::new(inside, entry)));
+        }
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// Bytes of blocks and of the tables.
+    pub(super) fn bytes(&self) -> usize {
+        self.blocks * size_of::<Block>()
+            + self.rows.len() * self.buckets() * size_of::<Option<Box<Block>>>()
+            + self.ends.len() * size_of::<u32>()
+    }
+
+    /// Cells of a bucket.
+    const fn width(&self) -> usize {
+        Place::GROUP >> self.splits
+    }
+
+    const fn buckets(&self) -> usize {
+        Place::GROUPS << self.splits
+    }
+
+    /// The bucket of a cell.
+    const fn bucket(&self, cell: usize) -> usize {
+        cell >> (Place::GROUP.ilog2() - self.splits)
+    }
+
+    /// Entries of a bucket.
+    fn length(&self, bucket: usize) -> usize {
+        let last = (bucket + 1) * self.width() - 1;
+        self.ends.get(last).map_or(0, |end| position(*end))
+    }
+
+    /// Where the entries of a cell are within its bucket.
+    fn range(&self, cell: usize) -> Range<usize> {
+        let first = cell.is_multiple_of(self.width());
+        let before = if first { None } else { self.ends.get(cell - 1) };
+        let end = self.ends.get(cell).copied().unwrap_or_default();
+        position(before.copied().unwrap_or_default())..position(end)
+    }
+
+    /// The ends of this cell and of those behind it in its bucket.
+    fn ends_from(&mut self, cell: usize) -> impl Iterator<Item = &mut u32> {
+        let width = self.width();
+        let end = (cell / width + 1) * width;
+        self.ends.get_mut(cell..end).into_iter().flatten()
+    }
+
+    /// Whether the entry itself is there.
+    fn stands_at(&self, aim: &Aim, at: usize) -> bool {
+        let there = self.get(aim.bucket, at).filter(|_| at < aim.range.end);
+        there.is_some_and(|there| there.identity() == aim.entry.identity())
+    }
+
+    fn add_block(&mut self, bucket: usize, number: usize) {
+        if self.ends.is_empty() {
+            self.ends.reserve_exact(Place::CELLS);
+            self.ends.resize(Place::CELLS, 0);
+        }
+        if number == self.rows.len() {
+            let row = std::iter::repeat_with(|| None).take(self.buckets());
+            self.rows.push(row.collect());
+        }
+        let row = self.rows.get_mut(number);
+        if let Some(block) = row.and_then(|row| row.get_mut(bucket)) {
+            *block = Some(Box::new([Packed::NONE; BLOCK]));
+            self.blocks += 1;
+        }
     }
 
     fn drop_block(&mut self, bucket: usize, number: usize) {
@@ -117,81 +282,25 @@ impl Shard {
             *block = None;
             self.blocks -= 1;
         }
-        while self
-            .rows
-            .last()
-            .is_some_and(|row| row.iter().all(Option::is_none))
+        while let Some(row) = self.rows.last()
+            && row.iter().all(Option::is_none)
         {
             self.rows.pop();
         }
-        if self.rows.is_empty() {
-            *self = Self::default();
-        }
     }
 
-    /// Adds behind all others what [`Shard::entries`] of another one has given; `false`, and
-    /// nothing is changed, if it does not belong there.
-    pub(super) fn append(&mut self, place: Place, entry: Entry) -> bool {
-        let bucket = place.bucket();
-        let range = self.range(bucket, place.cell());
-        let last = range.end.checked_sub(1).filter(|_| !range.is_empty());
-        let last = last.and_then(|last| self.get(bucket, last));
-        let ascends = last.is_none_or(|last| last.identity() < entry.identity());
-        let fits = range.end == self.length(bucket) && ascends && entry.hit().is_some();
-        fits && self.insert(place, entry)
-    }
-
-    /// All of one owner, the strongest first.
-    pub(super) fn of(&self, place: Place, owner: Owner) -> impl Iterator<Item = Entry> {
-        let bucket = place.bucket();
-        let range = self.range(bucket, place.cell());
-        let at = self.first_from(bucket, &range, Entry::first_of(owner));
-        (at..range.end)
-            .map_while(move |at| self.get(bucket, at))
-            .take_while(move |entry| entry.owner() == owner)
-    }
-
-    /// All of one bucket, each with its cell, in order.
-    pub(super) fn entries(&self, bucket: usize) -> impl Iterator<Item = (usize, Entry)> {
-        (0..Place::CELLS).flat_map(move |cell| {
-            let range = self.range(bucket, cell);
-            range.filter_map(move |at| Some((cell, self.get(bucket, at)?)))
-        })
-    }
-
-    /// Bytes of blocks and of the tables.
-    pub(super) fn bytes(&self) -> usize {
-        self.blocks * size_of::<Block>()
-            + self.rows.len() * size_of::<Row>()
-            + self.ends.len() * size_of::<[u32; Place::CELLS]>()
-    }
-
-    /// Entries of a bucket.
-    pub(super) fn length(&self, bucket: usize) -> usize {
-        self.ends.get(bucket).map_or(0, |[.., end]| position(*end))
-    }
-
-    /// Where the entries of a cell are within its bucket.
-    fn range(&self, bucket: usize, cell: usize) -> Range<usize> {
-        let Some(ends) = self.ends.get(bucket) else {
-            return 0..0;
-        };
-        let before = cell.checked_sub(1).and_then(|before| ends.get(before));
-        let end = ends.get(cell).copied().unwrap_or_default();
-        position(before.copied().unwrap_or_default())..position(end)
-    }
-
-    /// The first place within `range` whose entry is not before this one. Looks from where it is
-    /// expected in growing steps, then by halves.
-    fn first_from(&self, bucket: usize, range: &Range<usize>, entry: Entry) -> usize {
-        let identity = entry.identity();
+    /// The first place within the cell whose entry is not before this one. Looks from where it is
+    /// expected in growing steps, then by halves. `there` is what [`Shard::at`] found.
+    fn first_from(&self, aim: &Aim, there: Option<Entry>) -> usize {
+        let identity = aim.entry.identity();
         let before = |at: usize| {
-            self.get(bucket, at)
-                .is_some_and(|there| there.identity() < identity)
+            let there = self.get(aim.bucket, at);
+            there.is_some_and(|there| there.identity() < identity)
         };
-        let (mut start, mut end) = (range.start, range.end);
-        let (mut at, mut step) = (expected(range, entry), 1);
-        if at < end && before(at) {
+        let (mut start, mut end) = (aim.range.start, aim.range.end);
+        let (mut at, mut step) = (aim.at, 1);
+        let first_before = there.is_some_and(|there| there.identity() < identity);
+        if at < end && first_before {
             start = at + 1;
             while start < end {
                 at = (at + step).min(end);
@@ -232,10 +341,6 @@ impl Shard {
 
     fn block(&mut self, bucket: usize, number: usize) -> Option<&mut Block> {
         self.rows.get_mut(number)?.get_mut(bucket)?.as_deref_mut()
-    }
-
-    fn ends_of(&mut self, bucket: usize) -> &mut [u32] {
-        self.ends.get_mut(bucket).map_or(&mut [], |ends| ends)
     }
 }
 
@@ -278,3 +383,5 @@ fn push_left(run: &mut [Packed], entry: Packed) -> Packed {
 /// Entries of a block. With what the allocator adds, 8 bytes, a block of 840 bytes is a multiple
 /// of 16, so that nothing is lost to rounding.
 const BLOCK: usize = 56;
+/// Entries of a bucket on average from which all buckets are split.
+const LONG: usize = 1_536;

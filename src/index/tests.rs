@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{Asked, Batch, Hit, Index};
+use super::{Asked, Batch, Filling, Hit, Index};
 use crate::model::clock::Timestamp;
 use crate::model::recipient::RecipientKey;
 use crate::model::stream::{Class, StreamNumber};
@@ -219,6 +219,44 @@ fn a_full_bucket_grows_in_small_steps() {
 }
 
 #[test]
+fn long_buckets_are_split() {
+    // All within one shard: the first byte is the same. Twice as many as it holds unsplit.
+    const MANY: u64 = 400_000;
+    let entry = |number: u64| {
+        let mut bytes = *recipient(number).as_bytes();
+        bytes[0] = 1;
+        let recipient = RecipientKey::from_bytes(bytes);
+        SuppressionKey {
+            recipient,
+            ..key(0, Scope::All, Reason::Import)
+        }
+    };
+    let filling = Filling::default();
+    filling.insert((0..MANY - 100).map(|number| (entry(number), at(1))));
+    let index = filling.finish();
+    for number in MANY - 100..MANY {
+        index.insert(entry(number), at(1));
+    }
+    assert_eq!(index.len(), 400_000);
+    assert!(
+        index.bytes() <= 400_000 * 16 + 512 * 840,
+        "{} bytes",
+        index.bytes()
+    );
+    for number in 0..MANY {
+        assert!(index.stands(&entry(number)), "{number}");
+        if number % 3 > 0 {
+            index.apply(&change(ChangeOp::Lift, entry(number), at(2)));
+        }
+    }
+    for number in 0..MANY {
+        assert_eq!(index.stands(&entry(number)), number % 3 == 0, "{number}");
+        index.apply(&change(ChangeOp::Lift, entry(number), at(2)));
+    }
+    assert_eq!((index.len(), index.bytes()), (0, 0));
+}
+
+#[test]
 fn a_list_is_answered_like_one_by_one() {
     let index = Index::default();
     for number in 0..5_000 {
@@ -321,6 +359,30 @@ fn any_key() -> impl Strategy<Value = SuppressionKey> {
 }
 
 proptest! {
+    #[test]
+    fn filled_at_once_it_is_the_same(
+        entries in prop::collection::vec((any_key(), 0_i64..1000), 0..400),
+    ) {
+        let (filling, index) = (Filling::default(), Index::default());
+        let entries: Model = entries.into_iter().map(|(key, seconds)| (key, at(seconds))).collect();
+        for (key, since) in &entries {
+            filling.insert([(*key, *since)]);
+            index.insert(*key, *since);
+        }
+        let filled = filling.finish();
+        prop_assert_eq!((filled.len(), filled.bytes()), (index.len(), index.bytes()));
+        for (key, since) in &entries {
+            prop_assert!(filled.stands(key));
+            let asked = Asked::Any;
+            let found = |index: &Index| index.look_up(key.tenant, &[key.recipient], asked);
+            prop_assert_eq!(found(&filled), found(&index), "{}", since);
+        }
+        for key in entries.keys() {
+            filled.apply(&change(ChangeOp::Lift, *key, at(0)));
+        }
+        prop_assert_eq!((filled.len(), filled.bytes()), (0, 0));
+    }
+
     #[test]
     fn it_answers_like_a_plain_map(
         changes in prop::collection::vec((any::<bool>(), any_key(), 0_i64..1000), 0..200),
