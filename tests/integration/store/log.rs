@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use desist::model::digest::Digest;
 use desist::store::Verdict;
+use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +33,8 @@ async fn the_log_is_moved_beside_the_writer_and_begins_anew() {
     };
     let stop = CancellationToken::new();
     let (beside, end) = (store.clone(), stop.clone());
-    let keeping = tokio::spawn(async move { beside.keep_log_short(&end).await });
+    let mut keeping = JoinSet::new();
+    keeping.spawn(async move { beside.keep_log_short(&end).await });
 
     let mut number = 0;
     for round in 1..=3 {
@@ -50,12 +52,12 @@ async fn the_log_is_moved_beside_the_writer_and_begins_anew() {
                 look.tick().await;
             }
         };
-        timeout(Duration::from_secs(60), moved)
+        timeout(Duration::from_mins(1), moved)
             .await
             .expect("moved into the file");
     }
     assert!(size("-wal") < 200 * MIB, "{} bytes", size("-wal"));
     stop.cancel();
-    keeping.await.unwrap();
+    keeping.join_all().await;
     store.close().await;
 }
