@@ -359,7 +359,7 @@ impl Tables {
 fn read_group(row: &SqliteRow) -> sqlx::Result<Stored> {
     let first = place(row.try_get(0)?);
     let count = place(row.try_get(1)?);
-    let done: Option<&str> = row.try_get(3)?;
+    let done: Option<&str> = row.try_get(3).ok().flatten();
     let mut stored = Stored {
         first,
         count: usize::try_from(count).unwrap_or(usize::MAX),

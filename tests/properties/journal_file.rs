@@ -161,6 +161,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         place(4, b"9223372036854775807"),
         place(5, b"[1"),
         place(5, b"[2]"),
+        place(5, b"[\xff"),
         place(6, b"-1"),
         place(7, b"9223372036854775807"),
         place(200, &[0, 20, 255, 16, 0, 1]),
