@@ -46,7 +46,7 @@ impl Store {
     ///
     /// [`StoreError::Refused`] means that something in this batch can never be stored; without it
     /// the rest can. The batch is held in memory once more while it is written, so its bytes
-    /// should be bounded as well as its count (256 verdicts are a good size).
+    /// should be bounded as well as its count (1,024 verdicts are a good size).
     pub async fn record(
         &self,
         verdicts: &[Verdict],
