@@ -1,5 +1,6 @@
 //! Layer 1: what a reading means: identification by token, and the one table of judgement.
 
+pub mod bounce;
 pub mod classify;
 pub mod identify;
 pub mod table;

@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod authentication;
+pub mod bounce;
 pub mod clock;
 pub mod digest;
 pub mod directory;

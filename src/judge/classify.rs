@@ -4,12 +4,12 @@
 use super::identify::{self, Identity};
 use super::table::{Token, What};
 use crate::model::address::Address;
+use crate::model::bounce::Action;
 use crate::model::event::Detail;
 use crate::model::mailbox::Role;
 use crate::model::receipt::Envelope;
 use crate::report::arf::{Feedback, FeedbackType};
 use crate::report::autoreply::Certainty;
-use crate::report::status::Action;
 use crate::report::{self, Reading};
 use crate::token::keyring::Keyring;
 

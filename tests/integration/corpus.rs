@@ -7,8 +7,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use desist::model::bounce::Action;
 use desist::report::arf::FeedbackType;
-use desist::report::status::Action;
 use desist::report::{Reading, What, read};
 use serde_json::Value;
 
