@@ -14,10 +14,16 @@ const MAX_RECIPIENTS: usize = 1_000;
 /// What a delivery status notification says.
 #[derive(Debug, Clone, Default)]
 pub struct Delivery {
+    /// In which form it was told: `rfc3464`, or the name of another form.
+    pub format: String,
     /// Reporting-MTA, without its type.
     pub reporting_mta: Option<String>,
+    /// Original-Envelope-Id: what the sender named the envelope (RFC 3461 §4.4).
+    pub envelope_id: Option<String>,
     /// One a recipient, in order.
     pub outcomes: Vec<Outcome>,
+    /// The header of the mail that came back; empty if none did.
+    pub returned: Header,
 }
 
 /// What became of a mail for one recipient, as far as the notification says it.
