@@ -7,11 +7,14 @@
 pub mod arf;
 pub mod asserted;
 pub mod autoreply;
+mod dsn;
 pub mod header;
 pub mod media;
 pub mod mime;
+mod ndr;
 pub mod optout;
 pub mod periodic;
+pub mod reply;
 pub mod status;
 
 use crate::model::address::Address;
@@ -156,7 +159,7 @@ fn by_structure(
     if !reports.is_empty() {
         return Some(feedback(reports, structure.oddities.unclosed, reading));
     }
-    if let Some(delivery) = status::delivery_in(root) {
+    if let Some(delivery) = status::delivery_in(root, &reading.subject) {
         return Some(What::Delivery(delivery));
     }
     if status::is_disposition(root) {
@@ -169,6 +172,9 @@ fn by_structure(
         return Some(What::DmarcAggregate);
     }
     if root.media.is("multipart/report") {
+        if let Some(delivery) = ndr::delivery_in(root, &reading.subject) {
+            return Some(What::Delivery(delivery));
+        }
         reading.notes.push(Note::ReportWithoutPart);
         return Some(What::OtherReport);
     }
@@ -230,6 +236,9 @@ fn by_own_words(root: &Entity<'_>, reading: &mut Reading) {
     reading.text = text_of(root);
     reading.what = if let Some(form) = optout::form(&root.header, &reading.subject, &reading.text) {
         What::OptOut(form)
+    } else if let Some(delivery) = ndr::delivery_in(root, &reading.subject) {
+        reading.text.clear();
+        What::Delivery(delivery)
     } else if autoreply::is_delivery_notice(&root.header) {
         What::Notice(autoreply::certainty(&root.header, &reading.subject))
     } else {
