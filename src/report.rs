@@ -15,6 +15,7 @@ mod ndr;
 pub mod optout;
 pub mod periodic;
 pub mod reply;
+pub mod ses_bounce;
 pub mod status;
 
 use crate::model::address::Address;
@@ -160,6 +161,9 @@ fn by_structure(
         return Some(feedback(reports, structure.oddities.unclosed, reading));
     }
     if let Some(delivery) = status::delivery_in(root, &reading.subject) {
+        return Some(What::Delivery(delivery));
+    }
+    if let Some(delivery) = ses_bounce::delivery_in(root) {
         return Some(What::Delivery(delivery));
     }
     if status::is_disposition(root) {

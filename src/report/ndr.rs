@@ -31,7 +31,11 @@ pub(super) fn delivery_in(root: &Entity<'_>, subject: &str) -> Option<Delivery> 
         || root.header.has("x-failed-recipients")
         || formats.is_daemon(&from)
         || (from.is_empty() && root.header.has("from"));
-    if !daemon && !formats.may_be(&subject, &from, &root.header) {
+    // A person who passes a bounce on is not the one who bounced.
+    let passed_on = ["fwd:", "fw:", "re:"]
+        .iter()
+        .any(|mark| subject.starts_with(mark));
+    if !daemon && (passed_on || !formats.may_be(&subject, &from, &root.header)) {
         return None;
     }
     let said = text::own(root, formats);
@@ -47,7 +51,18 @@ pub(super) fn delivery_in(root: &Entity<'_>, subject: &str) -> Option<Delivery> 
         text: formats.phrases_in(&flat),
         daemon,
     };
-    let format = formats.format_of(&signs)?;
+    let domain = asserted::author(&root.header).map(|author| author.domain().to_owned());
+    let of = |format: &Format| listed(&said.own, format, domain.as_deref().unwrap_or_default());
+    let mut agreeing = formats.agreeing(&signs).map(|format| (format, of(format)));
+    let first = agreeing.next()?;
+    // Systems copy each other's words: the first form whose recipients can be found is the right one.
+    let (format, mut listed) = if first.1.is_empty() {
+        agreeing
+            .find(|(_, listed)| !listed.is_empty())
+            .unwrap_or(first)
+    } else {
+        first
+    };
     let delayed = formats.is_delay(&flat) || formats.is_delay(&subject);
     let action = if delayed {
         Action::Delayed
@@ -56,12 +71,10 @@ pub(super) fn delivery_in(root: &Entity<'_>, subject: &str) -> Option<Delivery> 
     };
     let mut delivery = Delivery {
         format: format.name.clone(),
-        reporting_mta: asserted::author(&root.header).map(|author| author.domain().to_owned()),
         returned: said.returned,
+        reporting_mta: domain,
         ..Delivery::default()
     };
-    let domain = delivery.reporting_mta.clone().unwrap_or_default();
-    let mut listed = listed(&said.own, format, &domain);
     let everything = || cut(&flat_case(&said.own));
     if listed.is_empty() {
         listed = elsewhere(&root.header, &delivery.returned, format)

@@ -215,9 +215,9 @@ impl Formats {
         has
     }
 
-    /// The first form whose signs agree.
-    pub(super) fn format_of(&self, signs: &Signs<'_>) -> Option<&Format> {
-        self.formats.iter().find(|format| format.agrees(signs))
+    /// The forms whose signs agree, the more telling first.
+    pub(super) fn agreeing<'a>(&'a self, signs: &'a Signs<'_>) -> impl Iterator<Item = &'a Format> {
+        self.formats.iter().filter(|format| format.agrees(signs))
     }
 
     /// The line that ends what the program itself says, lower-case, if `line` is one.
