@@ -69,8 +69,14 @@ pub(super) fn normal(text: &str) -> String {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
+    let text = text.get(..end).unwrap_or_default();
+    // Words of the reporter, not of the server: "in reply to MAIL FROM" refuses no sender.
+    let (text, rest) = match text.split_once("(in reply to ") {
+        Some((before, after)) => (before, after.split_once(')').map_or("", |(_, rest)| rest)),
+        None => (text, ""),
+    };
     let mut normal = String::with_capacity(end);
-    for word in text.get(..end).unwrap_or_default().split_whitespace() {
+    for word in text.split_whitespace().chain(rest.split_whitespace()) {
         if !normal.is_empty() {
             normal.push(' ');
         }
@@ -126,6 +132,7 @@ mod tests {
             ("rcpt=<blocked@b.example>", "rcpt=<@>"),
             ("see https://b.example/@spam", "see https://b.example/@spam"),
             ("550 : User unknown", "550 : user unknown"),
+            ("550 no (in reply to MAIL FROM command)", "550 no"),
             ("@", "<@>"),
         ] {
             assert_eq!(normal(text), expected, "{text}");

@@ -67,6 +67,7 @@ pub struct Rule {
     stage: Vec<Stage>,
     /// Indexes of providers.
     provider: Vec<usize>,
+    format: Vec<String>,
     /// One of these: all of its phrases.
     text: Vec<Vec<usize>>,
     without: Vec<Vec<usize>>,
@@ -84,6 +85,8 @@ pub struct Example {
     pub stage: Option<String>,
     /// The server.
     pub host: Option<String>,
+    /// In which form it is told.
+    pub format: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -110,6 +113,8 @@ struct RuleEntry {
     stage: Vec<String>,
     #[serde(default)]
     provider: Vec<String>,
+    #[serde(default)]
+    format: Vec<String>,
     #[serde(default)]
     text: Vec<String>,
     #[serde(default)]
@@ -211,6 +216,7 @@ impl Rules {
         let code = Code::of(outcome);
         let asked = Asked {
             has,
+            format: &delivery.format,
             provider,
             code,
             reply: outcome.smtp_code,
@@ -239,16 +245,17 @@ impl Rules {
 }
 
 /// What rules are asked about.
-struct Asked {
+struct Asked<'a> {
     /// Which phrases the text has.
     has: Vec<bool>,
     provider: Option<usize>,
     code: Option<Code>,
     reply: Option<u16>,
     stage: Option<Stage>,
+    format: &'a str,
 }
 
-impl Asked {
+impl Asked<'_> {
     fn has_all(&self, phrases: &[usize]) -> bool {
         phrases
             .iter()
@@ -257,7 +264,7 @@ impl Asked {
 }
 
 impl Rule {
-    fn fits(&self, asked: &Asked) -> bool {
+    fn fits(&self, asked: &Asked<'_>) -> bool {
         let provider = || asked.provider.is_some_and(|at| self.provider.contains(&at));
         let code = || {
             asked
@@ -271,6 +278,7 @@ impl Rule {
         };
         let stage = || asked.stage.is_some_and(|stage| self.stage.contains(&stage));
         (self.provider.is_empty() || provider())
+            && (self.format.is_empty() || self.format.iter().any(|format| format == asked.format))
             && (self.code.is_empty() || code())
             && (self.reply.is_empty() || reply())
             && (self.stage.is_empty() || stage())
@@ -305,6 +313,7 @@ impl RuleEntry {
             reply: each(&self.reply, ReplyPattern::parse)?,
             stage: each(&self.stage, |text| text.parse().map_err(word))?,
             provider: each(&self.provider, provider)?,
+            format: self.format,
             text: texts(&self.text)?,
             without: texts(&self.without)?,
             id: self.id,
@@ -345,7 +354,11 @@ mod tests {
         let mut wrong = Vec::new();
         for rule in rules.rules() {
             let outcome = outcome_of(&rule.example);
-            let decided = rules.decide(&outcome, &Delivery::default());
+            let delivery = Delivery {
+                format: rule.example.format.clone().unwrap_or_default(),
+                ..Delivery::default()
+            };
+            let decided = rules.decide(&outcome, &delivery);
             let by = decided.rule.map_or("none", |rule| rule.id.as_str());
             if by != rule.id {
                 wrong.push(format!("{}: decided by {by}", rule.id));

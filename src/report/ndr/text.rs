@@ -135,7 +135,10 @@ fn without_tags(page: &str) -> String {
             text.push('\n');
         }
         rest = match word {
-            "style" | "script" => after.split_once("</").map_or("", |(_, after)| after),
+            "style" | "script" if !tag.starts_with('/') => after
+                .find("</")
+                .and_then(|at| after.get(at..))
+                .unwrap_or_default(),
             _ => after,
         };
     }
