@@ -5,6 +5,7 @@ mod client;
 mod client_command;
 pub mod config;
 mod demo;
+mod explain;
 mod held;
 mod key;
 mod lift;
@@ -42,6 +43,8 @@ enum Command {
     Demo(demo::Demo),
     /// Prints or checks the config.
     Config(config::ConfigArgs),
+    /// Says what SMTP replies and status codes mean.
+    Explain(explain::ExplainArgs),
     #[command(flatten)]
     Client(client_command::ClientCommand),
 }
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Config(args) => {
             config::run(&args, file, &mut io::stdout().lock()).map_err(|error| error.to_string())
         }
+        Command::Explain(args) => tell(&args),
         Command::Client(command) => call(&command, file),
     };
     match result {
@@ -95,6 +99,14 @@ fn call(
         .run(&config.data_dir, &mut io::stdout().lock())
         .map(client::Outcome::exit_code)
         .map_err(|error| whole(&error))
+}
+
+fn tell(args: &explain::ExplainArgs) -> Result<ExitCode, String> {
+    match args.run(&mut io::stdout().lock()) {
+        // A reader who has read enough is no failure.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn play(demo: demo::Demo) -> Result<ExitCode, String> {

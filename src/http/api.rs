@@ -12,6 +12,7 @@ mod counting;
 mod cursor;
 mod docs;
 mod events;
+mod explain;
 mod health;
 mod held;
 mod keys;
@@ -162,6 +163,7 @@ fn evidence() -> OpenApiRouter<Api> {
         .routes(routes!(held::list))
         .routes(routes!(held::decide::approve_one))
         .routes(routes!(held::decide::dismiss_one))
+        .routes(routes!(explain::explain))
 }
 
 /// What exists.

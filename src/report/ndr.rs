@@ -99,8 +99,8 @@ fn name(delivery: &mut Delivery, found: Vec<Outcome>) {
     match (delivery.outcomes.first_mut(), found.len()) {
         (Some(outcome), 1) => {
             for one in found {
-                outcome.address = one.address.clone();
-                outcome.original = one.original.clone();
+                outcome.address.clone_from(&one.address);
+                outcome.original.clone_from(&one.original);
                 add(outcome, one);
             }
         }
@@ -134,10 +134,7 @@ fn read(root: &Entity<'_>, subject: &str) -> Option<Read> {
     let declared = root.media.report_type().as_deref() == Some("delivery-status");
     let from = mime::decode_words(&raw_from(&root.header)).to_lowercase();
     let subject = subject.to_lowercase();
-    let daemon = declared
-        || root.header.has("x-failed-recipients")
-        || formats.is_daemon(&from)
-        || (from.is_empty() && root.header.has("from"));
+    let daemon = declared || is_daemon(&root.header, &from);
     // A person who passes a bounce on is not the one who bounced.
     let passed_on = ["fwd:", "fw:", "re:"]
         .iter()
@@ -186,28 +183,35 @@ fn read(root: &Entity<'_>, subject: &str) -> Option<Read> {
             .map(Listed::named)
             .collect();
     }
-    let marks = format.marks(&root.header);
-    let whole = said.own.to_lowercase();
-    let outcomes = found.into_iter().enumerate().map(|(index, mut one)| {
-        for mark in &marks {
-            one.add(mark);
-        }
-        one.outcome(
-            action,
-            &said.own,
-            (index < LOOK_BACK).then_some(whole.as_str()),
-        )
-    });
     Some(Read {
         delivery: Delivery {
             format: format.name.clone(),
-            outcomes: outcomes.collect(),
+            outcomes: outcomes(found, action, &format.marks(&root.header), &said.own),
             returned: said.returned,
             reporting_mta: domain,
             envelope_id: None,
         },
         listed,
     })
+}
+
+/// Whether a program that delivers mail wrote it; `from` is its From, lower-case.
+fn is_daemon(header: &Header, from: &str) -> bool {
+    header.has("x-failed-recipients")
+        || Formats::embedded().is_daemon(from)
+        || (from.is_empty() && header.has("from"))
+}
+
+fn outcomes(found: Vec<Listed>, action: Action, marks: &[String], own: &str) -> Vec<Outcome> {
+    let whole = own.to_lowercase();
+    let outcomes = found.into_iter().enumerate().map(|(index, mut one)| {
+        for mark in marks {
+            one.add(mark);
+        }
+        // A transcript is looked through for a few only: what it costs grows with both.
+        one.outcome(action, own, (index < LOOK_BACK).then_some(whole.as_str()))
+    });
+    outcomes.collect()
 }
 
 /// Notification fields that a program wrote into its text.

@@ -186,7 +186,7 @@ pub fn host(text: &str) -> Option<String> {
 /// The enhanced code that a word is, with what some put around it. Of a detail beyond 999 only the
 /// class is kept (RFC 3463 §2).
 pub fn enhanced(word: &str) -> Option<String> {
-    let word = word.trim_start_matches(['#', '(', '[', '<', '\'', '"', ' ']);
+    let word = word.trim_start_matches(['#', ':', '(', '[', '<', '\'', '"', ' ']);
     let end = word
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(word.len());

@@ -102,22 +102,25 @@ fn returned(notice: &Value) -> Header {
         .and_then(|mail| mail.get("headers"))
         .and_then(Value::as_array);
     let mut lines = String::new();
+    let mut add = |name: &str, value: &str| {
+        let value = value.chars().filter(|c| !c.is_control());
+        lines.extend(name.chars().chain(": ".chars()).chain(value).chain(['\n']));
+    };
     for field in headers.into_iter().flatten().take(MAX_HEADERS) {
         if let (Some(name), Some(value)) = (text(field, "name"), text(field, "value")) {
-            let value: String = value.chars().filter(|c| !c.is_control()).collect();
-            lines.push_str(&format!("{name}: {value}\n"));
+            add(&name, &value);
         }
     }
-    if lines.is_empty() {
+    if headers.is_none_or(Vec::is_empty) {
         let common = mail.and_then(|mail| mail.get("commonHeaders"));
-        for (name, member) in [
+        let known = [
             ("Message-ID", "messageId"),
             ("Subject", "subject"),
             ("Date", "date"),
-        ] {
+        ];
+        for (name, member) in known {
             if let Some(value) = common.and_then(|common| text(common, member)) {
-                let value: String = value.chars().filter(|c| !c.is_control()).collect();
-                lines.push_str(&format!("{name}: {value}\n"));
+                add(name, &value);
             }
         }
     }

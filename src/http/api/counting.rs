@@ -22,6 +22,7 @@ const ROUTES: &[&str] = &[
     "/v1/held",
     "/v1/held/{id}/approve",
     "/v1/held/{id}/dismiss",
+    "/v1/explain",
     "/v1/streams",
     "/v1/keys",
     "/v1/keys/{prefix}",

@@ -106,11 +106,11 @@ impl ReplyPattern {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is no pattern of reply codes such as 550 or 5xx");
         if let Some(class) = text.strip_suffix("xx") {
-            let class: u16 = class.parse().map_err(|_| wrong())?;
+            let class: u16 = class.parse().map_err(|_number| wrong())?;
             let known = (2..=5).contains(&class).then_some(class * 100);
             return known.map(|from| Self(from, from + 99)).ok_or_else(wrong);
         }
-        let code = text.parse().map_err(|_| wrong())?;
+        let code = text.parse().map_err(|_number| wrong())?;
         if (200..600).contains(&code) {
             Ok(Self(code, code))
         } else {

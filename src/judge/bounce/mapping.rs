@@ -28,101 +28,50 @@ pub const SENDGRID: [&str; 7] = [
     "Unclassified",
 ];
 
+/// Of each class the words of the four.
+#[rustfmt::skip]
+const WORDS: [(BounceClass, [&str; 4]); 18] = [
+    (BounceClass::BadMailbox, ["Invalid Address", "userunknown", "InvalidRecipient", "bad-mailbox"]),
+    (BounceClass::BadDomain, ["Invalid Address", "hostunknown", "BadDomain", "bad-domain"]),
+    (BounceClass::Moved, ["Invalid Address", "hasmoved", "InvalidRecipient", "inactive-mailbox"]),
+    (BounceClass::NullMx, ["Invalid Address", "notaccept", "BadDomain", "bad-domain"]),
+    (BounceClass::Inactive, ["Mailbox Unavailable", "suspend", "InactiveMailbox", "inactive-mailbox"]),
+    (BounceClass::MailboxFull, ["Mailbox Unavailable", "mailboxfull", "QuotaIssues", "quota-issues"]),
+    (BounceClass::Filtered, ["Mailbox Unavailable", "filtered", "PolicyRelated", "policy-related"]),
+    (BounceClass::MessageTooBig, ["Technical Failure", "mesgtoobig", "QuotaIssues", "other"]),
+    (BounceClass::Content, ["Content", "contenterror", "ContentRelated", "content-related"]),
+    (BounceClass::Reputation, ["Reputation", "badreputation", "SpamBlock", "spam-related"]),
+    (BounceClass::Authentication, ["Reputation", "authfailure", "AuthenticationFailed", "policy-related"]),
+    (BounceClass::RateLimited, ["Frequency or Volume Too High", "speeding", "TransientFailure", "other"]),
+    (BounceClass::Virus, ["Content", "virusdetected", "VirusRelated", "virus-related"]),
+    (BounceClass::Relaying, ["Technical Failure", "norelaying", "RelayDenied", "relaying-issues"]),
+    (BounceClass::Network, ["Technical Failure", "networkerror", "NoAnswerFromHost", "no-answer-from-host"]),
+    (BounceClass::Expired, ["Technical Failure", "expired", "MessageExpired", "message-expired"]),
+    (BounceClass::System, ["Technical Failure", "systemerror", "BadConfiguration", "bad-configuration"]),
+    (BounceClass::Undetermined, ["Unclassified", "undefined", "Uncategorized", "other"]),
+];
+
 /// The words for a class. Where one of the others tells a final failure from a temporary one,
 /// `permanent` decides.
-pub const fn of(class: BounceClass, permanent: Option<bool>) -> Mapped {
-    let delayed = matches!(permanent, Some(false));
-    let (sendgrid, sisimai, kumomta, powermta) = match class {
-        BounceClass::BadMailbox => (
-            "Invalid Address",
-            "userunknown",
-            "InvalidRecipient",
-            "bad-mailbox",
-        ),
-        BounceClass::BadDomain if delayed => (
-            "Technical Failure",
-            "hostunknown",
-            "DNSFailure",
-            "bad-domain",
-        ),
-        BounceClass::BadDomain => ("Invalid Address", "hostunknown", "BadDomain", "bad-domain"),
-        BounceClass::Moved => (
-            "Invalid Address",
-            "hasmoved",
-            "InvalidRecipient",
-            "inactive-mailbox",
-        ),
-        BounceClass::NullMx => ("Invalid Address", "notaccept", "BadDomain", "bad-domain"),
-        BounceClass::Inactive => (
-            "Mailbox Unavailable",
-            "suspend",
-            "InactiveMailbox",
-            "inactive-mailbox",
-        ),
-        BounceClass::MailboxFull => (
-            "Mailbox Unavailable",
-            "mailboxfull",
-            "QuotaIssues",
-            "quota-issues",
-        ),
-        BounceClass::Filtered => (
-            "Mailbox Unavailable",
-            "filtered",
-            "PolicyRelated",
-            "policy-related",
-        ),
-        BounceClass::MessageTooBig => ("Technical Failure", "mesgtoobig", "QuotaIssues", "other"),
-        BounceClass::Content => (
-            "Content",
-            "contenterror",
-            "ContentRelated",
-            "content-related",
-        ),
-        BounceClass::Reputation => ("Reputation", "badreputation", "SpamBlock", "spam-related"),
-        BounceClass::Authentication => (
-            "Reputation",
-            "authfailure",
-            "AuthenticationFailed",
-            "policy-related",
-        ),
-        BounceClass::RateLimited => (
-            "Frequency or Volume Too High",
-            "speeding",
-            "TransientFailure",
-            "other",
-        ),
-        BounceClass::Virus => ("Content", "virusdetected", "VirusRelated", "virus-related"),
-        BounceClass::Relaying => (
-            "Technical Failure",
-            "norelaying",
-            "RelayDenied",
-            "relaying-issues",
-        ),
-        BounceClass::Network => (
-            "Technical Failure",
-            "networkerror",
-            "NoAnswerFromHost",
-            "no-answer-from-host",
-        ),
-        BounceClass::Expired => (
-            "Technical Failure",
-            "expired",
-            "MessageExpired",
-            "message-expired",
-        ),
-        BounceClass::System => (
-            "Technical Failure",
-            "systemerror",
-            "BadConfiguration",
-            "bad-configuration",
-        ),
-        BounceClass::Undetermined => ("Unclassified", "undefined", "Uncategorized", "other"),
-    };
-    Mapped {
+pub fn of(class: BounceClass, permanent: Option<bool>) -> Mapped {
+    let own = WORDS.iter().find(|(known, _)| *known == class);
+    let [sendgrid, sisimai, kumomta, powermta] = own.map_or(
+        ["Unclassified", "undefined", "Uncategorized", "other"],
+        |(_, words)| *words,
+    );
+    let mapped = Mapped {
         sendgrid,
         sisimai,
         kumomta,
         powermta,
+    };
+    match (class, permanent) {
+        (BounceClass::BadDomain, Some(false)) => Mapped {
+            sendgrid: "Technical Failure",
+            kumomta: "DNSFailure",
+            ..mapped
+        },
+        _ => mapped,
     }
 }
 
@@ -134,6 +83,7 @@ mod tests {
     #[test]
     fn every_class_has_a_word_of_each_system() {
         for class in BounceClass::ALL {
+            assert!(WORDS.iter().any(|(known, _)| known == class), "{class}");
             for permanent in [None, Some(true), Some(false)] {
                 let mapped = of(*class, permanent);
                 assert!(SENDGRID.contains(&mapped.sendgrid), "{class}");

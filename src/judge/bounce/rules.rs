@@ -39,7 +39,7 @@ pub enum RulesError {
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     version: u32,
-    rules: Vec<Rule>,
+    all: Vec<Rule>,
     providers: Vec<Provider>,
     /// Of each provider the phrases that only its answers have.
     says: Vec<Vec<usize>>,
@@ -181,7 +181,7 @@ impl Rules {
             .map_err(|error| RulesError::Syntax(error.to_string()))?;
         Ok(Self {
             version: file.version,
-            rules,
+            all: rules,
             providers: file.provider,
             says,
             phrases,
@@ -196,7 +196,7 @@ impl Rules {
 
     /// All rules in their order.
     pub fn rules(&self) -> &[Rule] {
-        &self.rules
+        &self.all
     }
 
     /// All providers in their order.
@@ -223,7 +223,7 @@ impl Rules {
             stage: outcome.stage,
         };
         Decided {
-            rule: self.rules.iter().find(|rule| rule.fits(&asked)),
+            rule: self.all.iter().find(|rule| rule.fits(&asked)),
             provider: provider.and_then(|at| self.providers.get(at)),
             code,
         }

@@ -20,7 +20,7 @@ const NEEDS: u8 = 2;
 /// All forms, ready for use.
 #[derive(Debug, Default)]
 pub(super) struct Formats {
-    formats: Vec<Format>,
+    all: Vec<Format>,
     phrases: Phrases,
     returned: Phrases,
     delayed: Phrases,
@@ -180,7 +180,7 @@ impl Formats {
             });
         }
         Ok(Self {
-            formats,
+            all: formats,
             phrases: Phrases::new(phrases)?,
             returned: Phrases::new(file.returned)?,
             delayed: Phrases::new(file.delayed)?,
@@ -198,7 +198,7 @@ impl Formats {
     pub(super) fn may_be(&self, subject: &str, from: &str, header: &Header) -> bool {
         self.outer.any_in(subject)
             || self.outer.any_in(from)
-            || self.formats.iter().any(|format| format.in_header(header))
+            || self.all.iter().any(|format| format.in_header(header))
     }
 
     /// Whether a text, lower-case and on one line, is of a warning.
@@ -221,7 +221,7 @@ impl Formats {
 
     /// The forms whose signs agree, the more telling first.
     pub(super) fn agreeing<'a>(&'a self, signs: &'a Signs<'_>) -> impl Iterator<Item = &'a Format> {
-        self.formats.iter().filter(|format| format.agrees(signs))
+        self.all.iter().filter(|format| format.agrees(signs))
     }
 
     /// The line that ends what the program itself says, lower-case, if `line` is one.
@@ -293,12 +293,12 @@ mod tests {
     #[test]
     fn the_embedded_forms_can_be_read() {
         let formats = Formats::parse(EMBEDDED).unwrap();
-        assert!(formats.formats.len() > 40);
-        let mut names: Vec<_> = formats.formats.iter().map(|format| &format.name).collect();
+        assert!(formats.all.len() > 40);
+        let mut names: Vec<_> = formats.all.iter().map(|format| &format.name).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), formats.formats.len(), "a name stands twice");
-        for format in &formats.formats {
+        assert_eq!(names.len(), formats.all.len(), "a name stands twice");
+        for format in &formats.all {
             let signs = [&format.subject, &format.from].into_iter().flatten();
             let headers = format.header.iter().flat_map(|(name, part)| [name, part]);
             for sign in signs

@@ -111,6 +111,7 @@ fn the_calls_of_the_contract_exist() {
         "get /v1/held",
         "post /v1/held/{id}/approve",
         "post /v1/held/{id}/dismiss",
+        "get /v1/explain",
         "post /v1/tokens",
         "post /v1/tokens/inspect",
         "get /v1/tenants",
