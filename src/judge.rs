@@ -3,6 +3,7 @@
 pub mod bounce;
 pub mod classify;
 pub mod identify;
+pub mod summary;
 pub mod table;
 
 use crate::model::address::Address;
@@ -15,9 +16,9 @@ use crate::model::recipient::RecipientKey;
 use crate::model::stream::Class;
 use crate::model::suppression::Scope;
 use crate::model::tenant::TenantId;
-use crate::report;
 use crate::report::mime::Limits;
 use crate::report::optout::asks_one_click;
+use crate::report::{self, Circumstances};
 use crate::token::keyring::Keyring;
 use crate::token::wire::Fields;
 use classify::Matter;
@@ -147,7 +148,11 @@ impl Court<'_> {
             Door::TlsReport => vec![self.bare(What::TlsReport)],
             Door::Smtp | Door::Api if role == Role::Human => vec![self.bare(What::Human)],
             Door::Smtp | Door::Api => {
-                let reading = report::read_within(raw, self.context.policy.reading);
+                let circumstances = Circumstances {
+                    limits: self.context.policy.reading,
+                    null_sender: self.receipt.envelope.has_null_sender(),
+                };
+                let reading = report::read_within(raw, circumstances);
                 classify::matters(&reading, &self.receipt.envelope, self.context.keyring)
             }
         }

@@ -9,6 +9,7 @@ use crate::model::event::Detail;
 use crate::model::mailbox::Role;
 use crate::model::receipt::Envelope;
 use crate::report::arf::{Feedback, FeedbackType};
+use crate::report::automatic::Automatic;
 use crate::report::autoreply::Certainty;
 use crate::report::{self, Reading};
 use crate::token::keyring::Keyring;
@@ -101,6 +102,8 @@ fn of_mail(reading: &Reading, envelope: &Envelope, keyring: &Keyring) -> Matter 
         report::What::Disposition => (What::Disposition, by_envelope()),
         report::What::DmarcAggregate => (What::DmarcAggregate, by_envelope()),
         report::What::TlsReport => (What::TlsReport, by_envelope()),
+        report::What::DmarcFailure => (What::AuthFailure, by_envelope()),
+        report::What::Automatic(kind) => (of_automatic(*kind), by_envelope()),
         report::What::OptOut(_) | report::What::Mail if at_unsubscribe => {
             (What::UnsubscribeMail, in_mail())
         }
@@ -150,6 +153,17 @@ fn of_mail(reading: &Reading, envelope: &Envelope, keyring: &Keyring) -> Matter 
     }
 }
 
+/// What a program wrote about nothing that is asked here.
+const fn of_automatic(kind: Automatic) -> What {
+    match kind {
+        Automatic::Challenge => What::Challenge,
+        Automatic::Ticket | Automatic::ListNotice => What::AutoReply,
+        Automatic::Calendar | Automatic::Newsletter | Automatic::SuppressionNotice => {
+            What::OtherMail
+        }
+    }
+}
+
 fn has_sender(envelope: &Envelope) -> bool {
     envelope
         .mail_from
@@ -178,11 +192,12 @@ fn author_domain(reading: &Reading) -> Option<String> {
 }
 
 fn notes(reading: &Reading) -> Vec<String> {
-    reading
-        .notes
-        .iter()
-        .map(|note| note.as_str().to_owned())
-        .collect()
+    let kind = match &reading.what {
+        report::What::Automatic(kind) => Some(kind.as_str()),
+        _ => None,
+    };
+    let notes = reading.notes.iter().map(|note| note.as_str());
+    notes.chain(kind).map(str::to_owned).collect()
 }
 
 /// A text as it is kept: without control characters, cut at [`MAX_DETAIL`] octets.

@@ -36,6 +36,10 @@ pub enum What {
     Disposition,
     /// An automatic reply.
     AutoReply,
+    /// Somebody wants a person to prove that he is one.
+    Challenge,
+    /// Mail of a program to many, an invitation: it says nothing about a recipient.
+    OtherMail,
     /// A DMARC aggregate report.
     DmarcAggregate,
     /// An SMTP TLS report.
@@ -153,6 +157,8 @@ pub fn decide(case: &Case) -> Decision {
         What::Delivered => record(EventKind::Delivered, "delivered"),
         What::Disposition => record(EventKind::ReadReceipt, "disposition"),
         What::AutoReply => record(EventKind::AutoReply, "auto-reply"),
+        What::Challenge => record(EventKind::Challenge, "challenge"),
+        What::OtherMail => record(EventKind::NotFeedback, "other-mail"),
         What::DmarcAggregate => record(EventKind::DmarcAggregate, "dmarc-aggregate"),
         What::TlsReport => record(EventKind::TlsReport, "tls-report"),
         What::Human => record(EventKind::NotFeedback, "human"),

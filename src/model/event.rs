@@ -39,7 +39,7 @@ words! {
         DmarcFailure = "dmarc-failure",
         /// An SMTP TLS report.
         TlsReport = "tls-report",
-        /// Kept for people.
+        /// Nothing that is about a recipient: kept for people.
         NotFeedback = "not-feedback",
         /// Nobody could read it.
         Unrecognised = "unrecognised",
