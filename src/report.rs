@@ -9,13 +9,16 @@ pub mod asserted;
 pub mod automatic;
 pub mod autoreply;
 pub mod bare;
+mod dsn;
 pub mod encoded_words;
 pub mod header;
 pub mod jmrp;
 pub mod media;
 pub mod mime;
+mod ndr;
 pub mod optout;
 pub mod periodic;
+pub mod reply;
 pub mod ses;
 pub mod status;
 pub mod xarf;
@@ -213,7 +216,7 @@ fn by_structure(
     if !reports.is_empty() {
         return Some(feedback(reports, structure.oddities.unclosed, reading));
     }
-    if let Some(delivery) = status::delivery_in(root) {
+    if let Some(delivery) = status::delivery_in(root, &reading.subject) {
         reading
             .signs
             .push("a message/delivery-status part (RFC 3464)");
@@ -298,17 +301,22 @@ fn forwarded(
 fn by_own_words(root: &Entity<'_>, null_sender: bool, reading: &mut Reading) {
     let header = &root.header;
     reading.text = text_of(root);
-    let text = reading.text.as_str();
+    let text = &reading.text;
     let certainty = || autoreply::certainty(header, &reading.subject, null_sender);
     let (what, sign) = if periodic::is_failure_in_words(text) {
         (What::DmarcFailure, "the words of a DMARC failure report")
-    } else if root.media.is("multipart/report") {
-        reading.notes.push(Note::ReportWithoutPart);
-        (What::OtherReport, "a multipart/report (RFC 6522)")
     } else if let Some(form) = optout::form(header, &reading.subject, text) {
         (What::OptOut(form), form.sign())
     } else if let Some(notice) = ses::complaint_in(text) {
         of_notice(notice)
+    } else if let Some(delivery) = ndr::delivery_in(root, &reading.subject) {
+        // Whose text says nothing of its author's wishes.
+        reading.text.clear();
+        let sign = "the form of a mail server that writes no RFC 3464";
+        (What::Delivery(delivery), sign)
+    } else if root.media.is("multipart/report") {
+        reading.notes.push(Note::ReportWithoutPart);
+        (What::OtherReport, "a multipart/report (RFC 6522)")
     } else if autoreply::is_delivery_notice(header) {
         (
             What::Notice(certainty()),
@@ -317,10 +325,10 @@ fn by_own_words(root: &Entity<'_>, null_sender: bool, reading: &mut Reading) {
     } else if let Some(Certainty::Clear) = certainty() {
         let sign = "Subject or fields of an automatic reply, and others that agree (RFC 3834)";
         (What::AutoReply(Certainty::Clear), sign)
-    } else if let Some(kind) = automatic::kind(root, &reading.subject, text, null_sender) {
-        (What::Automatic(kind), kind.sign())
     } else if optout::is_the_word(&reading.subject) {
         (What::OptOut(Form::Word), Form::Word.sign())
+    } else if let Some(kind) = automatic::kind(root, &reading.subject, text, null_sender) {
+        (What::Automatic(kind), kind.sign())
     } else if let Some(likely) = certainty() {
         let sign = "one sign of an automatic reply (RFC 3834)";
         (What::AutoReply(likely), sign)

@@ -1,7 +1,7 @@
 //! What an outcome means for the address: its class, and how much it counts.
 
 use crate::model::bounce::{Action, BounceClass, Severity};
-use crate::report::status::Outcome;
+use crate::report::status::{Delivery, Outcome};
 
 /// What an outcome means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,10 +14,12 @@ pub struct Assessment {
     pub permanent: Option<bool>,
     /// The rule that decided.
     pub rule: String,
+    /// Whose server refused it, if that is known: a name such as `google` or `docomo`.
+    pub provider: Option<String>,
 }
 
-/// Assesses one outcome. Pure and total.
-pub fn assess(outcome: &Outcome) -> Assessment {
+/// Assesses one outcome of a notification. Pure and total.
+pub fn assess(outcome: &Outcome, _delivery: &Delivery) -> Assessment {
     let (class, severity) = by_status(outcome.status.as_deref().unwrap_or_default());
     let (severity, permanent) = match outcome.action {
         Action::Failed => (severity, Some(true)),
@@ -29,6 +31,7 @@ pub fn assess(outcome: &Outcome) -> Assessment {
         severity,
         permanent,
         rule: "status".to_owned(),
+        provider: None,
     }
 }
 
@@ -78,7 +81,7 @@ mod tests {
             diagnostic: None,
             remote_mta: None,
         };
-        let assessment = assess(&outcome);
+        let assessment = assess(&outcome, &Delivery::default());
         (assessment.class, assessment.severity)
     }
 

@@ -8,7 +8,7 @@ use crate::model::words::words;
 use crate::report::arf::{Feedback, FeedbackType};
 use crate::report::automatic::Automatic;
 use crate::report::encoded_words::decode_words;
-use crate::report::header::Header;
+use crate::report::header::{Field, Header};
 use crate::report::status::{Delivery, Outcome};
 use crate::report::{Note, Reading, What};
 use crate::token::wire::{self, Fields};
@@ -193,9 +193,10 @@ fn kind(reading: &Reading) -> Kind {
         What::DmarcFailure => Kind::DmarcFailure,
         What::TlsReport => Kind::TlsReport,
         What::OptOut(_) => Kind::Unsubscribe,
-        What::AutoReply(_) => Kind::AutoReply,
+        What::AutoReply(_) | What::Automatic(Automatic::Ticket | Automatic::ListNotice) => {
+            Kind::AutoReply
+        }
         What::Automatic(Automatic::Challenge) => Kind::Challenge,
-        What::Automatic(Automatic::Ticket | Automatic::ListNotice) => Kind::AutoReply,
         What::Automatic(
             Automatic::Calendar | Automatic::Newsletter | Automatic::SuppressionNotice,
         )
@@ -288,8 +289,8 @@ fn claim(reading: &Reading, reports: &[Feedback], returned: &Header) -> Option<C
     let places = reports
         .iter()
         .flat_map(Feedback::token_fields)
-        .chain(returned.fields().iter().map(|field| field.raw()))
-        .chain(own.map(|field| field.raw()));
+        .chain(returned.fields().iter().map(Field::raw))
+        .chain(own.map(Field::raw));
     let (text, fields) = places.into_iter().find_map(wire::claimed_in)?;
     Some(told(text, &fields))
 }

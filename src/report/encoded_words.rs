@@ -94,7 +94,9 @@ impl Decoder<'_> {
         }
         if !bytes.is_empty() {
             self.close();
-            self.text.push_str(&decode(bytes, self.charset));
+            // A header is ASCII but for what somebody left raw, whatever the body is in.
+            let charset = self.charset.filter(|_| !bytes.is_ascii());
+            self.text.push_str(&decode(bytes, charset));
         }
     }
 

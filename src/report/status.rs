@@ -1,23 +1,46 @@
 //! Delivery status and disposition notifications (RFC 3464, RFC 6533, RFC 8098): recognised by
 //! structure.
 
+use serde::Serialize;
+
+use super::encoded_words::decode_words;
 use super::header::{self, Header};
 use super::mime::Entity;
+use super::{dsn, ndr};
 use crate::model::bounce::{Action, Stage};
 
 /// Octets of a status part that are read.
 const MAX_STATUS_PART: usize = 256 * 1024;
 
-/// Recipients of one notification that are read.
-const MAX_RECIPIENTS: usize = 1_000;
+/// Octets of a returned mail that are read: its header.
+const MAX_RETURNED: usize = 64 * 1024;
 
-/// What a delivery status notification says.
+/// Recipients of one notification that are read.
+pub const MAX_RECIPIENTS: usize = 1_000;
+
+/// What a returned mail is labelled as, the registered forms and those that are seen.
+const RETURNED: [&str; 6] = [
+    "message/rfc822",
+    "text/rfc822-headers",
+    "message/global",
+    "message/global-headers",
+    "message/rfc822-headers",
+    "text/rfc822",
+];
+
+/// What a notification says about a delivery.
 #[derive(Debug, Clone, Default)]
 pub struct Delivery {
-    /// Reporting-MTA, without its type.
+    /// In which form it was told: `rfc3464`, or the name of another form.
+    pub format: String,
+    /// Reporting-MTA, without its type; of other forms the domain of the author.
     pub reporting_mta: Option<String>,
+    /// Original-Envelope-Id: what the sender named the envelope (RFC 3461 §4.4).
+    pub envelope_id: Option<String>,
     /// One a recipient, in order.
     pub outcomes: Vec<Outcome>,
+    /// The header of the mail that came back; empty if none did.
+    pub returned: Header,
 }
 
 /// What became of a mail for one recipient, as far as the notification says it.
@@ -41,6 +64,42 @@ pub struct Outcome {
     pub remote_mta: Option<String>,
 }
 
+/// The mail that came back, by its header.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Original {
+    /// Message-ID, without angle brackets.
+    pub message_id: Option<String>,
+    /// From, decoded.
+    pub from: Option<String>,
+    /// To, decoded.
+    pub to: Option<String>,
+    /// Subject, decoded.
+    pub subject: Option<String>,
+    /// Date as written.
+    pub date: Option<String>,
+}
+
+impl Original {
+    /// Reads the fields of the header of a returned mail.
+    pub fn of(header: &Header) -> Self {
+        let text = |name: &str| {
+            let field = header.all(name).find(|field| !field.value().is_empty())?;
+            let text = decode_words(field.raw(), None);
+            let text: String = text.chars().filter(|c| !c.is_control()).collect();
+            (!text.is_empty()).then_some(text)
+        };
+        let id = text("message-id");
+        let bare = |id: String| id.trim_matches(['<', '>', ' ']).to_owned();
+        Self {
+            message_id: id.map(bare).filter(|id| !id.is_empty()),
+            from: text("from"),
+            to: text("to"),
+            subject: text("subject"),
+            date: text("date"),
+        }
+    }
+}
+
 impl Delivery {
     /// The gravest action: failed before delayed before the others. A notification that names none
     /// is one of failure.
@@ -48,22 +107,79 @@ impl Delivery {
         let actions = self.outcomes.iter().map(|outcome| outcome.action);
         actions.min().unwrap_or(Action::Failed)
     }
+
+    /// The mail that it is about.
+    pub fn original(&self) -> Original {
+        Original::of(&self.returned)
+    }
 }
 
-/// The delivery status in `root`, outside nested messages.
-pub fn delivery_in(root: &Entity<'_>) -> Option<Delivery> {
-    let part = root.walk().into_iter().find(|part| {
+/// The delivery status in `root`, outside nested messages; `subject` is its Subject, decoded.
+pub fn delivery_in(root: &Entity<'_>, subject: &str) -> Option<Delivery> {
+    let parts = root.walk();
+    let part = parts.iter().find(|part| {
         matches!(
             part.media.essence(),
-            "message/delivery-status" | "message/global-delivery-status"
+            "message/delivery-status"
+                | "message/global-delivery-status"
+                | "message/xdelivery-status"
+                | "message/x-delivery-status"
         )
     });
-    match part {
-        Some(part) => Some(delivery(&part.content(MAX_STATUS_PART))),
-        None => {
-            (root.media.report_type().as_deref() == Some("delivery-status")).then(Delivery::default)
+    let Some(part) = part else {
+        let declared = root.media.report_type().as_deref() == Some("delivery-status");
+        let read = ndr::delivery_in(root, subject).filter(|_| declared);
+        let bare = || Delivery {
+            format: "rfc3464".to_owned(),
+            returned: returned_in(root),
+            ..Delivery::default()
+        };
+        return read.or_else(|| declared.then(bare));
+    };
+    let mut delivery = dsn::read(&part.content(MAX_STATUS_PART));
+    delivery.returned = returned_in(root);
+    if delivery
+        .outcomes
+        .iter()
+        .all(|outcome| outcome.recipient().is_none())
+    {
+        let read = ndr::recipients_for(root, subject, &delivery);
+        match (delivery.outcomes.first_mut(), read.into_iter().next()) {
+            (Some(outcome), Some(read)) => {
+                outcome.address = read.address;
+                outcome.original = read.original;
+            }
+            (None, Some(_)) => delivery.outcomes = ndr::recipients_for(root, subject, &delivery),
+            (_, None) => {}
         }
     }
+    Some(delivery)
+}
+
+impl Outcome {
+    /// Whom it is about: the final recipient, else whom the sender named.
+    pub fn recipient(&self) -> Option<&str> {
+        self.address.as_deref().or(self.original.as_deref())
+    }
+}
+
+/// The header of the mail that `root` returns as a part; empty if it returns none.
+pub(super) fn returned_in(root: &Entity<'_>) -> Header {
+    let parts = root.walk();
+    let labelled = parts
+        .iter()
+        .skip(1)
+        .find(|part| RETURNED.contains(&part.media.essence()));
+    let content = labelled.map(|part| part.content(MAX_RETURNED)).or_else(|| {
+        parts
+            .iter()
+            .skip(2)
+            .map(|part| part.content(MAX_RETURNED))
+            .find(|content| header::begins_with_header(&header::repair_returned(content)))
+    });
+    content.map_or_else(Header::default, |content| {
+        Header::scan(&header::repair_returned(&content)).0
+    })
 }
 
 /// Whether `root` is a message disposition notification.
@@ -75,124 +191,4 @@ pub fn is_disposition(root: &Entity<'_>) -> bool {
                 "message/disposition-notification" | "message/global-disposition-notification"
             )
         })
-}
-
-fn delivery(content: &[u8]) -> Delivery {
-    let content = header::repair(content);
-    let mut delivery = Delivery::default();
-    let mut rest: &[u8] = &content;
-    while !rest.is_empty() && delivery.outcomes.len() < MAX_RECIPIENTS {
-        let (group, length) = Header::scan(rest);
-        rest = rest.get(length..).unwrap_or_default();
-        if delivery.reporting_mta.is_none() {
-            delivery.reporting_mta = without_type(&group, "reporting-mta");
-        }
-        if group.has("final-recipient") || group.has("action") || group.has("status") {
-            delivery.outcomes.push(outcome(&group));
-        }
-    }
-    delivery
-}
-
-fn outcome(group: &Header) -> Outcome {
-    let diagnostic = without_type(group, "diagnostic-code");
-    Outcome {
-        address: without_type(group, "final-recipient"),
-        original: without_type(group, "original-recipient"),
-        action: action(group),
-        status: group.first("status").and_then(|text| code(&text)),
-        smtp_code: diagnostic.as_deref().and_then(reply_code),
-        stage: None,
-        diagnostic,
-        remote_mta: without_type(group, "remote-mta"),
-    }
-}
-
-/// The value of a field without the type that stands before a semicolon (RFC 3464 §2.1.2).
-fn without_type(group: &Header, name: &str) -> Option<String> {
-    let value = group.first(name)?;
-    let text = value
-        .split_once(';')
-        .map_or(value.as_str(), |(_, text)| text);
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// The status code at the beginning of a text, with what some put before it.
-fn code(text: &str) -> Option<String> {
-    let text = text.trim_start_matches(['#', ' ']);
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let code = text.get(..end)?;
-    (code.split('.').count() == 3 && code.starts_with(['2', '4', '5'])).then(|| code.to_owned())
-}
-
-/// The reply code at the beginning of a text (RFC 5321 §4.2).
-fn reply_code(text: &str) -> Option<u16> {
-    let digits = text.get(..3)?;
-    let ends = !text
-        .get(3..)?
-        .starts_with(|c: char| c.is_ascii_alphanumeric());
-    let code = digits.parse().ok()?;
-    (ends && (200..600).contains(&code)).then_some(code)
-}
-
-/// The action as given, else what the status code's class says (RFC 3463 §2).
-fn action(group: &Header) -> Action {
-    let word = group.first("action").unwrap_or_default();
-    let word = word
-        .split([' ', '(', ';'])
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    if let Ok(action) = word.parse() {
-        return action;
-    }
-    match group.first("status").unwrap_or_default().bytes().next() {
-        Some(b'2') => Action::Delivered,
-        Some(b'4') => Action::Delayed,
-        _ => Action::Failed,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // Peers: `delayed` and `relayed` mixed with failed; several recipients stop early.
-    #[test]
-    fn the_gravest_action_counts() {
-        let text = b"Reporting-MTA: dns; mx.example\n\nFinal-Recipient: rfc822;a@b\nAction: Delivered (x)\n\n\nFinal-Recipient: rfc822;c@d\nStatus: 4.4.1\n\nFinal-Recipient: rfc822;e@f\nAction: failed\n";
-        let delivery = delivery(text);
-        assert_eq!(delivery.reporting_mta.as_deref(), Some("mx.example"));
-        let actions: Vec<_> = delivery.outcomes.iter().map(|o| o.action).collect();
-        assert_eq!(
-            actions,
-            [Action::Delivered, Action::Delayed, Action::Failed]
-        );
-        assert_eq!(delivery.gravest(), Action::Failed);
-    }
-
-    #[test]
-    fn an_outcome_is_told_without_its_types() {
-        let text = b"Reporting-MTA: dns; mx.example\n\nOriginal-Recipient: rfc822;a@b.example\nFinal-Recipient: RFC822; c@d.example\nAction: failed\nStatus: #5.1.1 (x)\nRemote-MTA: dns; r.example\nDiagnostic-Code: smtp; 550 no such user\n";
-        let expected = Outcome {
-            address: Some("c@d.example".to_owned()),
-            original: Some("a@b.example".to_owned()),
-            action: Action::Failed,
-            status: Some("5.1.1".to_owned()),
-            smtp_code: Some(550),
-            stage: None,
-            diagnostic: Some("550 no such user".to_owned()),
-            remote_mta: Some("r.example".to_owned()),
-        };
-        assert_eq!(delivery(text).outcomes, [expected]);
-    }
-
-    #[test]
-    fn a_status_without_recipients_is_a_failure() {
-        assert_eq!(delivery(b"").gravest(), Action::Failed);
-        assert_eq!(delivery(b"Action: relayed\n").gravest(), Action::Relayed);
-    }
 }

@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use desist::judge::summary;
 use desist::model::address::Address;
 use desist::model::event::{Effect, Event, FoundIn};
 use desist::model::tenant::TenantId;
+use desist::report;
 use serde_json::Value;
 
 use crate::world::{Fixture, World, fixtures};
@@ -62,6 +64,7 @@ fn check(fixture: &Fixture, raw: &[u8]) -> Result<(), String> {
             judged.events
         ));
     }
+    told_by_classify(fixture, raw)?;
     for (index, (event, expected)) in judged.events.iter().zip(expected).enumerate() {
         assert_eq!(usize::from(event.id.index), index);
         let told = told(event, &world);
@@ -72,6 +75,21 @@ fn check(fixture: &Fixture, raw: &[u8]) -> Result<(), String> {
                     told.get(key.as_str())
                 ));
             }
+        }
+    }
+    Ok(())
+}
+
+/// What `desist classify` says of the same mail, as far as the expectation names it.
+fn told_by_classify(fixture: &Fixture, raw: &[u8]) -> Result<(), String> {
+    let told = serde_json::to_value(summary::of(&report::read(raw))).unwrap();
+    let expected = fixture.expected["classify"].as_object();
+    for (member, value) in expected.into_iter().flatten() {
+        if &told[member] != value {
+            return Err(format!(
+                "classify: {member} is {}, not {value}",
+                told[member]
+            ));
         }
     }
     Ok(())

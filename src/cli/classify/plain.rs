@@ -16,11 +16,12 @@ const WIDTH: usize = 200;
 /// Prints one message as a block of lines.
 pub(super) fn message(out: &mut Vec<u8>, file: &str, summary: &Summary) {
     let mut block = Block(String::new());
+    // Writing to a string does not fail.
     let kind = match &summary.feedback_type {
         Some(given) if given != summary.kind.as_str() => format!("{} ({given})", summary.kind),
         _ => summary.kind.to_string(),
     };
-    block.0.push_str(&format!("{}: {kind}\n", safe(file)));
+    writeln!(block.0, "{}: {kind}", safe(file)).ok();
     for recipient in summary.recipients.iter().take(SHOWN) {
         block.line("about", &about(recipient));
     }
@@ -75,7 +76,6 @@ struct Block(String);
 impl Block {
     fn line(&mut self, name: &str, text: &str) {
         if !text.is_empty() {
-            // Writing to a string does not fail.
             writeln!(self.0, "  {name:<11} {}", safe(text)).ok();
         }
     }

@@ -1,0 +1,391 @@
+//! Bounces that are written for people only. Which mail systems' are known, and where recipients and
+//! reasons stand in them, is data: `ndr.toml`.
+
+mod formats;
+mod pattern;
+mod text;
+
+use std::borrow::Cow;
+
+use super::encoded_words::decode_words;
+use super::header::Header;
+use super::status::{Delivery, MAX_RECIPIENTS, Outcome};
+use super::{asserted, dsn, mime, reply};
+use crate::model::bounce::Action;
+use formats::{Format, Formats, Order, Signs};
+use mime::Entity;
+use pattern::Found;
+
+/// Octets of the text of one reason that are kept.
+const MAX_REASON: usize = 1_024;
+
+/// Lines of a bounce's own text that are read.
+const MAX_LINES: usize = 2_000;
+
+/// Reads `root`, whose Subject is `subject`, as a bounce of any known form. `None`: it is none.
+pub(super) fn delivery_in(root: &Entity<'_>, subject: &str) -> Option<Delivery> {
+    let formats = Formats::embedded();
+    let declared = root.media.report_type().as_deref() == Some("delivery-status");
+    let from = decode_words(&raw_from(&root.header), None).to_lowercase();
+    let subject = subject.to_lowercase();
+    let daemon = declared
+        || root.header.has("x-failed-recipients")
+        || formats.is_daemon(&from)
+        || (from.is_empty() && root.header.has("from"));
+    if !daemon && !formats.may_be(&subject, &from, &root.header) {
+        return None;
+    }
+    let said = text::own(root, formats);
+    let flat = text::flat(&said.own);
+    if daemon && let Some(mut delivery) = fields_in(&said.own) {
+        delivery.returned = said.returned;
+        return Some(delivery);
+    }
+    let signs = Signs {
+        subject: &subject,
+        from: &from,
+        header: &root.header,
+        text: formats.phrases_in(&flat),
+        daemon,
+    };
+    let format = formats.format_of(&signs)?;
+    let delayed = formats.is_delay(&flat) || formats.is_delay(&subject);
+    let action = if delayed {
+        Action::Delayed
+    } else {
+        Action::Failed
+    };
+    let mut delivery = Delivery {
+        format: format.name.clone(),
+        reporting_mta: asserted::author(&root.header).map(|author| author.domain().to_owned()),
+        returned: said.returned,
+        ..Delivery::default()
+    };
+    let domain = delivery.reporting_mta.clone().unwrap_or_default();
+    let mut listed = listed(&said.own, format, &domain);
+    let everything = || cut(&flat_case(&said.own));
+    if listed.is_empty() {
+        listed = elsewhere(&root.header, &delivery.returned, format)
+            .into_iter()
+            .map(|address| Listed::named(address, everything()))
+            .collect();
+    }
+    let whole = said.own.to_lowercase();
+    delivery.outcomes = listed
+        .into_iter()
+        .map(|one| one.outcome(action, &said.own, &whole))
+        .collect();
+    Some(delivery)
+}
+
+/// Recipients for a notification whose status part names none: from what it says to people, from
+/// `X-Failed-Recipients`, and else the only one that the returned mail was for.
+pub(super) fn recipients_for(
+    root: &Entity<'_>,
+    subject: &str,
+    delivery: &Delivery,
+) -> Vec<Outcome> {
+    if let Some(read) = delivery_in(root, subject)
+        && !read.outcomes.is_empty()
+    {
+        return read.outcomes;
+    }
+    let to = single_to(&delivery.returned);
+    to.into_iter()
+        .map(|address| {
+            let mut outcome = Listed::named(address, String::new()).outcome(Action::Failed, "", "");
+            outcome.original = outcome.address.take();
+            outcome
+        })
+        .collect()
+}
+
+/// Notification fields that a program wrote into its text.
+fn fields_in(own: &str) -> Option<Delivery> {
+    let lower = own.to_ascii_lowercase();
+    let at = lower
+        .find("\nfinal-recipient:")
+        .map(|at| at + 1)
+        .or_else(|| lower.starts_with("final-recipient:").then_some(0))?;
+    // The paragraph that it stands in, and the one before it with what is said of the whole.
+    let before = own.get(..at)?;
+    let start = [before.rfind("\nReporting-MTA:"), before.rfind("\nAction:")]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(at);
+    let delivery = dsn::read(own.get(start..)?.as_bytes());
+    let first = delivery.outcomes.first()?;
+    (first.address.is_some() && (first.status.is_some() || first.diagnostic.is_some()))
+        .then_some(delivery)
+}
+
+/// A recipient as a text lists it.
+#[derive(Debug, Default)]
+struct Listed {
+    address: Option<String>,
+    parent: Option<String>,
+    reason: String,
+    /// What to say if nothing else is said: the line that named it, or what stood before.
+    otherwise: String,
+}
+
+impl Listed {
+    fn named(address: String, reason: String) -> Self {
+        Self {
+            address: Some(address),
+            reason,
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, line: &str) {
+        if self.reason.len() < MAX_REASON && !line.is_empty() {
+            if !self.reason.is_empty() {
+                self.reason.push(' ');
+            }
+            self.reason.push_str(line);
+        }
+    }
+
+    fn outcome(mut self, action: Action, own: &str, whole: &str) -> Outcome {
+        if self.reason.is_empty() {
+            self.reason = std::mem::take(&mut self.otherwise);
+        }
+        if self.reason.is_empty() {
+            self.reason = flat_case(own);
+        }
+        let mut codes = reply::codes(&self.reason);
+        if codes.reply.is_none()
+            && let Some(address) = &self.address
+            && let Some(line) = answer_about(own, whole, address)
+        {
+            self.add(line);
+            codes = reply::codes(&self.reason);
+        }
+        let diagnostic = cut(&self.reason);
+        Outcome {
+            status: codes.enhanced,
+            smtp_code: codes.reply,
+            stage: reply::stage(&diagnostic),
+            remote_mta: reply::host(&diagnostic),
+            address: self.address,
+            original: self.parent,
+            action,
+            diagnostic: (!diagnostic.is_empty()).then_some(diagnostic),
+        }
+    }
+}
+
+/// A line of a transcript that begins with a reply code and names the address.
+fn answer_about<'a>(own: &'a str, whole: &str, address: &str) -> Option<&'a str> {
+    let at = whole
+        .find(&address.to_lowercase())
+        .filter(|_| whole.len() == own.len())?;
+    let rest = own.get(at..)?;
+    let at = at + rest.find('\n')?;
+    // Behind the place where it is listed.
+    let tail = own.get(at..)?;
+    let lines = tail.lines().take(MAX_LINES);
+    lines
+        .map(|line| line.trim_start_matches(['<', ' ', '\t']).trim())
+        .find(|line| {
+            line.bytes().take(3).filter(u8::is_ascii_digit).count() == 3
+                && line.to_lowercase().contains(&address.to_lowercase())
+        })
+}
+
+/// The recipients that `own` lists in the form of `format`.
+fn listed(own: &str, format: &Format, domain: &str) -> Vec<Listed> {
+    let mut list = List {
+        found: Vec::new(),
+        current: None,
+        open: false,
+        before: String::new(),
+    };
+    let mut begun = format.begin.is_empty();
+    for line in own.lines().take(MAX_LINES) {
+        let line = line.trim();
+        let lower = line.to_lowercase();
+        if !begun {
+            begun = format
+                .begin
+                .iter()
+                .any(|begin| lower.contains(begin.as_str()));
+            if !begun {
+                continue;
+            }
+        }
+        let named = format
+            .recipient
+            .iter()
+            .find_map(|pattern| pattern.matches(line));
+        match named {
+            Some(found) => list.name(line, found, domain, format.order),
+            None if format
+                .stop
+                .iter()
+                .any(|stop| lower.starts_with(stop.as_str())) =>
+            {
+                list.open = false;
+            }
+            None => list.line(line, format),
+        }
+        if list.found.len() >= MAX_RECIPIENTS {
+            break;
+        }
+    }
+    list.found
+}
+
+struct List {
+    found: Vec<Listed>,
+    /// Which one the lines are about.
+    current: Option<usize>,
+    /// Whether lines are still its reason.
+    open: bool,
+    /// Lines that belong to none.
+    before: String,
+}
+
+impl List {
+    fn name(&mut self, line: &str, found: Found, domain: &str, order: Order) {
+        let address = match (found.address, found.name) {
+            (Some(address), _) => Some(address),
+            (None, Some(_)) if domain.is_empty() => return,
+            (None, Some(name)) => Some(format!("{name}@{domain}")),
+            (None, None) => None,
+        };
+        let same = |one: &Listed| match (&one.address, &address) {
+            (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+            _ => false,
+        };
+        // Named again: within its own reason, or in the same list in another language.
+        let recent = self.found.len().saturating_sub(LOOK_BACK);
+        let known = self
+            .found
+            .iter()
+            .skip(recent)
+            .position(same)
+            .map(|at| at + recent);
+        if let Some(known) = known {
+            if Some(known) == self.current && self.open {
+                if let Some(one) = self.found.get_mut(known) {
+                    one.add(line);
+                }
+            } else {
+                self.open = self
+                    .found
+                    .get(known)
+                    .is_some_and(|one| one.reason.is_empty());
+                self.current = Some(known);
+            }
+            return;
+        }
+        let mut one = Listed {
+            address,
+            ..Listed::default()
+        };
+        if order == Order::Before {
+            one.reason = std::mem::take(&mut self.before);
+        }
+        one.add(found.reason.as_deref().unwrap_or_default());
+        one.otherwise = if found.says {
+            line.to_owned()
+        } else {
+            self.before.clone()
+        };
+        self.current = Some(self.found.len());
+        self.open = order == Order::After;
+        self.found.push(one);
+    }
+
+    fn line(&mut self, line: &str, format: &Format) {
+        let current = self.current.and_then(|at| self.found.get_mut(at));
+        if let Some(one) = current {
+            let parent = format
+                .parent
+                .iter()
+                .find_map(|pattern| pattern.matches(line));
+            if let Some(Found {
+                address: Some(parent),
+                ..
+            }) = parent
+            {
+                one.parent.get_or_insert(parent);
+                return;
+            }
+            if self.open {
+                one.add(line);
+                return;
+            }
+        }
+        if self.before.len() < MAX_REASON && !line.is_empty() {
+            self.before.push(' ');
+            self.before.push_str(line);
+        }
+    }
+}
+
+/// How many recipients back one that is named again is looked for.
+const LOOK_BACK: usize = 32;
+
+/// Recipients that stand elsewhere than in the text.
+fn elsewhere(header: &Header, returned: &Header, format: &Format) -> Vec<String> {
+    let failed = header.all("x-failed-recipients").take(8);
+    let failed: Vec<String> = failed
+        .flat_map(|field| {
+            let value = decode_words(field.raw(), None);
+            value
+                .split(',')
+                .map(|one| one.trim().to_owned())
+                .collect::<Vec<_>>()
+        })
+        .filter(|address| address.contains('@'))
+        .take(MAX_RECIPIENTS)
+        .collect();
+    if failed.is_empty() && format.to {
+        return single_to(returned).into_iter().collect();
+    }
+    failed
+}
+
+/// The recipient of a returned mail that was for one alone.
+fn single_to(returned: &Header) -> Option<String> {
+    let value = decode_words(returned.all("to").next()?.raw(), None);
+    let mut addresses = value
+        .split([' ', ',', ';', '\t'])
+        .filter_map(pattern::address);
+    let first = addresses.next()?;
+    let only = returned.count("to") == 1 && !returned.has("cc");
+    (only && addresses.all(|other| other.eq_ignore_ascii_case(&first))).then_some(first)
+}
+
+fn raw_from(header: &Header) -> Cow<'_, [u8]> {
+    match header.all("from").next() {
+        Some(field) => Cow::Borrowed(field.raw()),
+        None => Cow::Borrowed(b""),
+    }
+}
+
+/// A text on one line.
+fn flat_case(text: &str) -> String {
+    let mut flat = String::new();
+    for word in text.split_whitespace() {
+        if flat.len() > MAX_REASON {
+            break;
+        }
+        flat.push_str(word);
+        flat.push(' ');
+    }
+    flat
+}
+
+/// The beginning of a text, cut between characters.
+fn cut(text: &str) -> String {
+    let mut end = text.len().min(MAX_REASON);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default().trim().to_owned()
+}
