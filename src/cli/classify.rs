@@ -75,7 +75,7 @@ impl ClassifyArgs {
         workers::run(
             messages,
             jobs,
-            |source| self.print(source),
+            |room, source| self.print(room, source),
             |printed| {
                 progress.step();
                 match printed {
@@ -99,10 +99,14 @@ impl ClassifyArgs {
         Ok(ExitCode::from(u8::from(totals.failures > 0)))
     }
 
-    fn print(&self, source: Result<Source, source::Failure>) -> Result<Printed, source::Failure> {
+    fn print(
+        &self,
+        room: &mut Vec<u8>,
+        source: Result<Source, source::Failure>,
+    ) -> Result<Printed, source::Failure> {
         let source = source?;
-        let raw = source.read()?;
-        let summary = summary::of(&report::read(&raw));
+        let raw = source.read(room)?;
+        let summary = summary::of(&report::read(raw));
         let mut text = Vec::new();
         if self.json {
             let told = Told {

@@ -31,16 +31,16 @@ pub(super) struct Failure {
 }
 
 impl Source {
-    /// The raw bytes.
-    pub(super) fn read(&self) -> Result<Vec<u8>, Failure> {
+    /// The raw bytes, in `room` if they have to be fetched.
+    pub(super) fn read<'a>(&'a self, room: &'a mut Vec<u8>) -> Result<&'a [u8], Failure> {
         match &self.content {
-            Content::Read(bytes) => Ok(bytes.clone()),
+            Content::Read(bytes) => Ok(bytes),
             Content::File(path) => {
-                let mut bytes = Vec::new();
+                room.clear();
                 File::open(path)
-                    .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
+                    .and_then(|file| file.take(LARGEST).read_to_end(room))
                     .map_err(|cause| self.failed(cause))?;
-                Ok(bytes)
+                Ok(room)
             }
         }
     }
@@ -111,30 +111,41 @@ fn failed(path: &Path, cause: io::Error) -> Failure {
 /// passed over inside of folders: the first are no messages, the second could go round.
 struct Walk {
     /// What is still to be looked at, the next one last.
-    left: Vec<PathBuf>,
-    given: bool,
+    left: Vec<Found>,
+}
+
+struct Found {
+    path: PathBuf,
+    folder: bool,
 }
 
 impl Walk {
     fn new(path: &Path) -> Self {
-        Self {
-            left: vec![path.to_owned()],
-            given: true,
-        }
+        let found = Found {
+            path: path.to_owned(),
+            folder: path.is_dir(),
+        };
+        Self { left: vec![found] }
     }
 
+    /// Adds what stands in a folder. What is neither a file nor a folder is passed over.
     fn open(&mut self, folder: &Path) -> io::Result<()> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
+            // Known without asking the file itself.
+            let kind = entry.file_type()?;
+            let linked = kind.is_symlink() && entry.path().is_file();
             let hidden = entry.file_name().to_string_lossy().starts_with('.');
-            let link_to_folder = entry.file_type()?.is_symlink() && entry.path().is_dir();
-            if !hidden && !link_to_folder {
-                entries.push(entry.path());
+            if !hidden && (kind.is_dir() || kind.is_file() || linked) {
+                entries.push(Found {
+                    path: entry.path(),
+                    folder: kind.is_dir(),
+                });
             }
         }
-        entries.sort();
-        self.left.extend(entries.into_iter().rev());
+        entries.sort_by(|one, other| other.path.cmp(&one.path));
+        self.left.extend(entries);
         Ok(())
     }
 }
@@ -143,18 +154,12 @@ impl Iterator for Walk {
     type Item = Result<PathBuf, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while let Some(path) = self.left.pop() {
-            let given = std::mem::take(&mut self.given);
-            let kind = match fs::metadata(&path) {
-                Ok(kind) => kind,
-                Err(cause) => return Some(Err(failed(&path, cause))),
-            };
-            if kind.is_dir() {
-                if let Err(cause) = self.open(&path) {
-                    return Some(Err(failed(&path, cause)));
-                }
-            } else if kind.is_file() || given {
-                return Some(Ok(path));
+        while let Some(found) = self.left.pop() {
+            if !found.folder {
+                return Some(Ok(found.path));
+            }
+            if let Err(cause) = self.open(&found.path) {
+                return Some(Err(failed(&found.path, cause)));
             }
         }
         None
@@ -245,8 +250,10 @@ mod tests {
 
     fn split(text: &str) -> Vec<String> {
         let mbox = Mbox::new("m", Box::new(io::Cursor::new(text.to_owned().into_bytes())));
-        mbox.map(|source| String::from_utf8(source.unwrap().read().unwrap()).unwrap())
-            .collect()
+        mbox.map(|source| {
+            String::from_utf8(source.unwrap().read(&mut Vec::new()).unwrap().to_vec()).unwrap()
+        })
+        .collect()
     }
 
     #[test]

@@ -11,12 +11,13 @@ use std::thread;
 /// Items that a worker may be ahead of the one whose result is printed next.
 const AHEAD: usize = 64;
 
-/// Calls `work` for every item on `jobs` threads (all processors, if not given) and `take` for every
-/// result on this one, in the order of the items. Ends early when `take` fails.
+/// Calls `work` for every item on `jobs` threads (all processors, if not given), each with room of
+/// its own, and `take` for every result on this one, in the order of the items. Ends early when
+/// `take` fails.
 pub(super) fn run<I, R, T>(
     items: impl Iterator<Item = I> + Send,
     jobs: Option<usize>,
-    work: impl Fn(I) -> R + Sync,
+    work: impl Fn(&mut Vec<u8>, I) -> R + Sync,
     mut take: T,
 ) -> io::Result<()>
 where
@@ -41,8 +42,9 @@ where
             let done = done.clone();
             let (items, places, work) = (&items, &places, &work);
             scope.spawn(move || {
+                let mut room = Vec::new();
                 while let Some((number, item)) = next(items, places) {
-                    if done.send((number, work(item))).is_err() {
+                    if done.send((number, work(&mut room, item))).is_err() {
                         return;
                     }
                 }
@@ -99,7 +101,7 @@ mod tests {
         run(
             0..10_000_u64,
             Some(4),
-            |n| {
+            |_, n| {
                 // Some take much longer than others.
                 let rounds = if n.is_multiple_of(97) { 20_000 } else { 1 };
                 (0..rounds).fold(n, |sum, i| std::hint::black_box(sum ^ i ^ i))
@@ -120,7 +122,7 @@ mod tests {
         let ended = run(
             endless,
             Some(3),
-            |n| n,
+            |_, n| n,
             |_| {
                 left -= 1;
                 if left == 0 {
