@@ -20,6 +20,7 @@ pub mod optout;
 pub mod periodic;
 pub mod reply;
 pub mod ses;
+pub mod ses_bounce;
 pub mod status;
 pub mod xarf;
 
@@ -220,6 +221,10 @@ fn by_structure(
         reading
             .signs
             .push("a message/delivery-status part (RFC 3464)");
+        return Some(What::Delivery(delivery));
+    }
+    if let Some(delivery) = ses_bounce::delivery_in(root) {
+        reading.signs.push("JSON of an Amazon SES notification");
         return Some(What::Delivery(delivery));
     }
     let periodic = if status::is_disposition(root) {

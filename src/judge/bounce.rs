@@ -1,7 +1,19 @@
-//! What an outcome means for the address: its class, and how much it counts.
+//! What an outcome means for the address: its class, and how much it counts. The rules are data:
+//! `rules.toml`.
+
+pub mod code;
+pub mod explain;
+pub mod mapping;
+mod phrase;
+pub mod provider;
+pub mod rules;
+
+use serde::Serialize;
 
 use crate::model::bounce::{Action, BounceClass, Severity};
 use crate::report::status::{Delivery, Outcome};
+use mapping::Mapped;
+use rules::Rules;
 
 /// What an outcome means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,52 +30,105 @@ pub struct Assessment {
     pub provider: Option<String>,
 }
 
-/// Assesses one outcome of a notification. Pure and total.
-pub fn assess(outcome: &Outcome, _delivery: &Delivery) -> Assessment {
-    let (class, severity) = by_status(outcome.status.as_deref().unwrap_or_default());
-    let (severity, permanent) = match outcome.action {
-        Action::Failed => (severity, Some(true)),
-        Action::Delayed => (Severity::None, Some(false)),
-        Action::Delivered | Action::Relayed | Action::Expanded => (Severity::None, None),
-    };
-    Assessment {
-        class,
-        severity,
-        permanent,
-        rule: "status".to_owned(),
-        provider: None,
+/// Assesses one outcome of a notification by the rules that desist comes with. Pure and total.
+pub fn assess(outcome: &Outcome, delivery: &Delivery) -> Assessment {
+    Rules::embedded().assess(outcome, delivery)
+}
+
+impl Rules {
+    /// Assesses one outcome of a notification. Pure and total.
+    pub fn assess(&self, outcome: &Outcome, delivery: &Delivery) -> Assessment {
+        let decided = self.decide(outcome, delivery);
+        let (class, severity, rule) = match decided.rule {
+            Some(rule) => (rule.class, rule.severity, rule.id.as_str()),
+            None => (BounceClass::Undetermined, Severity::Soft, "none"),
+        };
+        // An address is dead only by an answer that means to be final (D-010): trying a busy server
+        // for days proves nothing about it.
+        let temporary = decided.code.map_or_else(
+            || {
+                outcome
+                    .smtp_code
+                    .is_some_and(|code| (400..500).contains(&code))
+            },
+            |code| code.class == 4,
+        );
+        let severity = match outcome.action {
+            Action::Failed if severity == Severity::Hard && temporary => Severity::Soft,
+            Action::Failed => severity,
+            _ => Severity::None,
+        };
+        let permanent = match outcome.action {
+            Action::Failed => Some(true),
+            Action::Delayed => Some(false),
+            Action::Delivered | Action::Relayed | Action::Expanded => None,
+        };
+        Assessment {
+            class,
+            severity,
+            permanent,
+            rule: rule.to_owned(),
+            provider: decided.provider.map(|provider| provider.id.clone()),
+        }
     }
 }
 
-/// By the status code alone (RFC 3463 and its registry). A code that is misused too often to be
-/// believed counts softly or not at all.
-fn by_status(code: &str) -> (BounceClass, Severity) {
-    let mut numbers = code.split('.').map(|text| text.parse().unwrap_or(0_u16));
-    let mut next = || numbers.next().unwrap_or(0);
-    let (class, subject, detail) = (next(), next(), next());
-    let hard = if class == 5 {
-        Severity::Hard
-    } else {
-        Severity::Soft
-    };
-    match (subject, detail) {
-        (1, 1 | 3) => (BounceClass::BadMailbox, hard),
-        (1, 2) => (BounceClass::BadDomain, Severity::Soft),
-        (1, 6) | (7, 17 | 18) => (BounceClass::Moved, hard),
-        (1, 10) => (BounceClass::NullMx, Severity::Soft),
-        (2, 1) | (7, 13) => (BounceClass::Inactive, Severity::Soft),
-        (2, 2) => (BounceClass::MailboxFull, Severity::Soft),
-        (2, 0) => (BounceClass::Filtered, Severity::Soft),
-        (2 | 3, 3 | 4) => (BounceClass::MessageTooBig, Severity::None),
-        (3, _) => (BounceClass::System, Severity::Soft),
-        (4, 7) => (BounceClass::Expired, Severity::Soft),
-        (4, _) => (BounceClass::Network, Severity::Soft),
-        (5, 3) => (BounceClass::RateLimited, Severity::None),
-        (5 | 6, _) => (BounceClass::Content, Severity::None),
-        (7, 20..=27 | 30) => (BounceClass::Authentication, Severity::None),
-        (7, _) | (1, 7 | 8) => (BounceClass::Reputation, Severity::None),
-        _ => (BounceClass::Undetermined, Severity::Soft),
+impl Assessment {
+    /// The same in the words of other systems.
+    pub fn mapped(&self) -> Mapped {
+        mapping::of(self.class, self.permanent)
     }
+}
+
+/// An outcome and what it means, as it is told to people and programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Told {
+    /// Whom it is about.
+    pub address: Option<String>,
+    /// What became of it.
+    pub action: Action,
+    /// The status code.
+    pub status: Option<String>,
+    /// The server's reply code.
+    pub smtp_code: Option<u16>,
+    /// Why.
+    pub class: BounceClass,
+    /// What it says about the address.
+    pub severity: Severity,
+    /// Whether it was given up.
+    pub permanent: Option<bool>,
+    /// The server's text.
+    pub diagnostic: Option<String>,
+    /// The server.
+    pub remote_mta: Option<String>,
+    /// Whose server it is.
+    pub provider: Option<String>,
+    /// The rule that decided.
+    pub rule: String,
+    /// The same in the words of other systems.
+    pub mapped: Mapped,
+}
+
+/// Every outcome of a notification with what it means, in order.
+pub fn told(delivery: &Delivery, rules: &Rules) -> Vec<Told> {
+    let one = |outcome: &Outcome| {
+        let assessment = rules.assess(outcome, delivery);
+        Told {
+            address: outcome.recipient().map(str::to_owned),
+            action: outcome.action,
+            status: outcome.status.clone(),
+            smtp_code: outcome.smtp_code,
+            class: assessment.class,
+            severity: assessment.severity,
+            permanent: assessment.permanent,
+            diagnostic: outcome.diagnostic.clone(),
+            remote_mta: outcome.remote_mta.clone(),
+            mapped: assessment.mapped(),
+            provider: assessment.provider,
+            rule: assessment.rule,
+        }
+    };
+    delivery.outcomes.iter().map(one).collect()
 }
 
 #[cfg(test)]
@@ -94,6 +159,12 @@ mod tests {
                 "5.1.1",
                 BounceClass::BadMailbox,
                 Severity::Hard,
+            ),
+            (
+                Action::Failed,
+                "4.1.1",
+                BounceClass::BadMailbox,
+                Severity::Soft,
             ),
             (
                 Action::Delayed,

@@ -174,6 +174,15 @@ impl Diagnostic {
             // What a program printed is no answer of a server, unless it tells one.
             _ => text.contains(" said: ") || reply::codes(&text).enhanced.is_some(),
         };
+        // A bare number is how a program ended (sysexits).
+        let ended = kind.eq_ignore_ascii_case("x-unix")
+            && !text.is_empty()
+            && text.bytes().all(|b| b.is_ascii_digit());
+        let text = if ended {
+            format!("exit status {text}")
+        } else {
+            text
+        };
         Self { text, quotes_smtp }
     }
 }

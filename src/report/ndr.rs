@@ -24,6 +24,113 @@ const MAX_LINES: usize = 2_000;
 
 /// Reads `root`, whose Subject is `subject`, as a bounce of any known form. `None`: it is none.
 pub(super) fn delivery_in(root: &Entity<'_>, subject: &str) -> Option<Delivery> {
+    read(root, subject).map(|read| read.delivery)
+}
+
+/// Adds to a notification what only its text for people says: recipients, if its fields name none,
+/// and reasons for those who have none.
+pub(super) fn complete(delivery: &mut Delivery, root: &Entity<'_>, subject: &str) {
+    let nobody = delivery
+        .outcomes
+        .iter()
+        .all(|outcome| outcome.recipient().is_none());
+    if !nobody && !delivery.outcomes.iter().any(lacks_reason) {
+        return;
+    }
+    let read = read(root, subject);
+    if nobody {
+        let found = match read {
+            Some(read) if !read.delivery.outcomes.is_empty() => read.delivery.outcomes,
+            _ => single_to(&delivery.returned)
+                .map(meant)
+                .into_iter()
+                .collect(),
+        };
+        name(delivery, found);
+        return;
+    }
+    let Some(Read {
+        delivery: told,
+        listed: true,
+    }) = read
+    else {
+        return;
+    };
+    let mut told = told.outcomes;
+    for outcome in delivery
+        .outcomes
+        .iter_mut()
+        .filter(|outcome| lacks_reason(outcome))
+    {
+        let same = |one: &Outcome| one.address.is_some() && one.address == outcome.address;
+        if let Some(at) = told.iter().take(LOOK_BACK).position(same) {
+            add(outcome, told.swap_remove(at));
+        }
+    }
+}
+
+/// Whether the text for people can say more than the fields do.
+fn lacks_reason(outcome: &Outcome) -> bool {
+    let vague = |code: &String| code.split('.').nth(1) == Some("0");
+    let unknown = |text: &String| {
+        let text = text.to_ascii_lowercase();
+        text.contains("unknown user") || text.contains("user unknown")
+    };
+    outcome.diagnostic.is_none()
+        || (outcome.stage.is_none()
+            && outcome.action == Action::Failed
+            && (outcome.status.as_ref().is_none_or(vague)
+                || outcome.diagnostic.as_ref().is_some_and(unknown)))
+}
+
+fn add(outcome: &mut Outcome, told: Outcome) {
+    outcome.stage = outcome.stage.or(told.stage);
+    if outcome.diagnostic.is_none() {
+        outcome.status = dsn::more_telling(outcome.status.take(), told.status);
+        outcome.smtp_code = outcome.smtp_code.or(told.smtp_code);
+        outcome.diagnostic = told.diagnostic;
+    }
+    if outcome.remote_mta.is_none() {
+        outcome.remote_mta = told.remote_mta;
+    }
+}
+
+/// Names the recipients of a notification that names none.
+fn name(delivery: &mut Delivery, found: Vec<Outcome>) {
+    match (delivery.outcomes.first_mut(), found.len()) {
+        (Some(outcome), 1) => {
+            for one in found {
+                outcome.address = one.address.clone();
+                outcome.original = one.original.clone();
+                add(outcome, one);
+            }
+        }
+        (None, _) => delivery.outcomes = found,
+        (Some(_), _) => {}
+    }
+}
+
+/// Somebody of whom nothing is known but that the returned mail was for her.
+fn meant(address: String) -> Outcome {
+    Outcome {
+        address: None,
+        original: Some(address),
+        action: Action::Failed,
+        status: None,
+        smtp_code: None,
+        stage: None,
+        diagnostic: None,
+        remote_mta: None,
+    }
+}
+
+struct Read {
+    delivery: Delivery,
+    /// Whether the text itself lists the recipients.
+    listed: bool,
+}
+
+fn read(root: &Entity<'_>, subject: &str) -> Option<Read> {
     let formats = Formats::embedded();
     let declared = root.media.report_type().as_deref() == Some("delivery-status");
     let from = decode_words(&raw_from(&root.header), None).to_lowercase();
@@ -32,14 +139,21 @@ pub(super) fn delivery_in(root: &Entity<'_>, subject: &str) -> Option<Delivery> 
         || root.header.has("x-failed-recipients")
         || formats.is_daemon(&from)
         || (from.is_empty() && root.header.has("from"));
-    if !daemon && !formats.may_be(&subject, &from, &root.header) {
+    // A person who passes a bounce on is not the one who bounced.
+    let passed_on = ["fwd:", "fw:", "re:"]
+        .iter()
+        .any(|mark| subject.starts_with(mark));
+    if !daemon && (passed_on || !formats.may_be(&subject, &from, &root.header)) {
         return None;
     }
     let said = text::own(root, formats);
     let flat = text::flat(&said.own);
     if daemon && let Some(mut delivery) = fields_in(&said.own) {
         delivery.returned = said.returned;
-        return Some(delivery);
+        return Some(Read {
+            delivery,
+            listed: true,
+        });
     }
     let signs = Signs {
         subject: &subject,
@@ -48,56 +162,53 @@ pub(super) fn delivery_in(root: &Entity<'_>, subject: &str) -> Option<Delivery> 
         text: formats.phrases_in(&flat),
         daemon,
     };
-    let format = formats.format_of(&signs)?;
+    let domain = asserted::author(&root.header).map(|author| author.domain().to_owned());
+    let of = |format: &Format| listed(&said.own, format, domain.as_deref().unwrap_or_default());
+    let mut agreeing = formats.agreeing(&signs).map(|format| (format, of(format)));
+    let first = agreeing.next()?;
+    // Systems copy each other's words: the first form whose recipients can be found is the right one.
+    let (format, mut found) = if first.1.is_empty() {
+        agreeing
+            .find(|(_, listed)| !listed.is_empty())
+            .unwrap_or(first)
+    } else {
+        first
+    };
     let delayed = formats.is_delay(&flat) || formats.is_delay(&subject);
     let action = if delayed {
         Action::Delayed
     } else {
         Action::Failed
     };
-    let mut delivery = Delivery {
-        format: format.name.clone(),
-        reporting_mta: asserted::author(&root.header).map(|author| author.domain().to_owned()),
-        returned: said.returned,
-        ..Delivery::default()
-    };
-    let domain = delivery.reporting_mta.clone().unwrap_or_default();
-    let mut listed = listed(&said.own, format, &domain);
-    let everything = || cut(&flat_case(&said.own));
-    if listed.is_empty() {
-        listed = elsewhere(&root.header, &delivery.returned, format)
+    let listed = !found.is_empty();
+    if !listed {
+        found = elsewhere(&root.header, &said.returned, format)
             .into_iter()
-            .map(|address| Listed::named(address, everything()))
+            .map(Listed::named)
             .collect();
     }
+    let marks = format.marks(&root.header);
     let whole = said.own.to_lowercase();
-    delivery.outcomes = listed
-        .into_iter()
-        .map(|one| one.outcome(action, &said.own, &whole))
-        .collect();
-    Some(delivery)
-}
-
-/// Recipients for a notification whose status part names none: from what it says to people, from
-/// `X-Failed-Recipients`, and else the only one that the returned mail was for.
-pub(super) fn recipients_for(
-    root: &Entity<'_>,
-    subject: &str,
-    delivery: &Delivery,
-) -> Vec<Outcome> {
-    if let Some(read) = delivery_in(root, subject)
-        && !read.outcomes.is_empty()
-    {
-        return read.outcomes;
-    }
-    let to = single_to(&delivery.returned);
-    to.into_iter()
-        .map(|address| {
-            let mut outcome = Listed::named(address, String::new()).outcome(Action::Failed, "", "");
-            outcome.original = outcome.address.take();
-            outcome
-        })
-        .collect()
+    let outcomes = found.into_iter().enumerate().map(|(index, mut one)| {
+        for mark in &marks {
+            one.add(mark);
+        }
+        one.outcome(
+            action,
+            &said.own,
+            (index < LOOK_BACK).then_some(whole.as_str()),
+        )
+    });
+    Some(Read {
+        delivery: Delivery {
+            format: format.name.clone(),
+            outcomes: outcomes.collect(),
+            returned: said.returned,
+            reporting_mta: domain,
+            envelope_id: None,
+        },
+        listed,
+    })
 }
 
 /// Notification fields that a program wrote into its text.
@@ -131,10 +242,9 @@ struct Listed {
 }
 
 impl Listed {
-    fn named(address: String, reason: String) -> Self {
+    fn named(address: String) -> Self {
         Self {
             address: Some(address),
-            reason,
             ..Self::default()
         }
     }
@@ -142,13 +252,13 @@ impl Listed {
     fn add(&mut self, line: &str) {
         if self.reason.len() < MAX_REASON && !line.is_empty() {
             if !self.reason.is_empty() {
-                self.reason.push(' ');
+                self.reason.push('\n');
             }
             self.reason.push_str(line);
         }
     }
 
-    fn outcome(mut self, action: Action, own: &str, whole: &str) -> Outcome {
+    fn outcome(mut self, action: Action, own: &str, whole: Option<&str>) -> Outcome {
         if self.reason.is_empty() {
             self.reason = std::mem::take(&mut self.otherwise);
         }
@@ -157,13 +267,13 @@ impl Listed {
         }
         let mut codes = reply::codes(&self.reason);
         if codes.reply.is_none()
-            && let Some(address) = &self.address
+            && let (Some(address), Some(whole)) = (&self.address, whole)
             && let Some(line) = answer_about(own, whole, address)
         {
             self.add(line);
             codes = reply::codes(&self.reason);
         }
-        let diagnostic = cut(&self.reason);
+        let diagnostic = cut(&flat_case(&self.reason));
         Outcome {
             status: codes.enhanced,
             smtp_code: codes.reply,
@@ -286,15 +396,16 @@ impl List {
             address,
             ..Listed::default()
         };
-        if order == Order::Before {
-            one.reason = std::mem::take(&mut self.before);
+        match order {
+            // The line itself is the last word.
+            Order::Before => {
+                one.add(line);
+                one.add(&std::mem::take(&mut self.before));
+            }
+            Order::After if found.says => one.add(line),
+            Order::After => one.add(found.reason.as_deref().unwrap_or_default()),
         }
-        one.add(found.reason.as_deref().unwrap_or_default());
-        one.otherwise = if found.says {
-            line.to_owned()
-        } else {
-            self.before.clone()
-        };
+        one.otherwise.clone_from(&self.before);
         self.current = Some(self.found.len());
         self.open = order == Order::After;
         self.found.push(one);

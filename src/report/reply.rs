@@ -114,11 +114,25 @@ pub struct Codes {
 /// numbers too; else the first of each.
 pub fn codes(text: &str) -> Codes {
     let mut found = Codes::default();
+    let mut good = Codes::default();
     for (at, word) in words(text) {
         if let Some(code) = enhanced(word) {
-            found.enhanced.get_or_insert(code);
-        } else if let Some((code, rest)) = reply_at(text, at, word) {
+            let kept = if code.starts_with('2') {
+                &mut good
+            } else {
+                &mut found
+            };
+            kept.enhanced.get_or_insert(code);
+        } else if let Some((code, rest, led)) = reply_at(text, at, word) {
             let own = after_reply(rest);
+            if !led && own.is_none() {
+                continue;
+            }
+            // In a transcript most answers are good.
+            if code < 400 {
+                good.reply.get_or_insert(code);
+                continue;
+            }
             let telling = found
                 .enhanced
                 .as_deref()
@@ -135,7 +149,11 @@ pub fn codes(text: &str) -> Codes {
             break;
         }
     }
-    found
+    if found == Codes::default() {
+        good
+    } else {
+        found
+    }
 }
 
 /// The step that `text` names.
@@ -205,8 +223,9 @@ fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// A reply code at the beginning of the word at `at`, and the text behind it.
-fn reply_at<'a>(text: &'a str, at: usize, word: &str) -> Option<(u16, &'a str)> {
+/// A reply code at the beginning of the word at `at`, the text behind it, and whether what stands in
+/// front lets an answer begin there.
+fn reply_at<'a>(text: &'a str, at: usize, word: &str) -> Option<(u16, &'a str, bool)> {
     let inner = word.trim_start_matches(['(', '[', '<', '"', '\'', ':', '#']);
     let at = at + (word.len() - inner.len());
     let digits = inner.get(..3)?;
@@ -224,7 +243,7 @@ fn reply_at<'a>(text: &'a str, at: usize, word: &str) -> Option<(u16, &'a str)> 
             .chars()
             .next_back()
             .is_none_or(|c| ":;,<>()[]\"'-#".contains(c));
-    (ends && is_code && !range && led).then_some((code, rest))
+    (ends && is_code && !range).then_some((code, rest, led))
 }
 
 fn is_range_end(text: &str) -> bool {

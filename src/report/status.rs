@@ -138,21 +138,7 @@ pub fn delivery_in(root: &Entity<'_>, subject: &str) -> Option<Delivery> {
     };
     let mut delivery = dsn::read(&part.content(MAX_STATUS_PART));
     delivery.returned = returned_in(root);
-    if delivery
-        .outcomes
-        .iter()
-        .all(|outcome| outcome.recipient().is_none())
-    {
-        let read = ndr::recipients_for(root, subject, &delivery);
-        match (delivery.outcomes.first_mut(), read.into_iter().next()) {
-            (Some(outcome), Some(read)) => {
-                outcome.address = read.address;
-                outcome.original = read.original;
-            }
-            (None, Some(_)) => delivery.outcomes = ndr::recipients_for(root, subject, &delivery),
-            (_, None) => {}
-        }
-    }
+    ndr::complete(&mut delivery, root, subject);
     Some(delivery)
 }
 

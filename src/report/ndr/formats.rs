@@ -45,6 +45,7 @@ pub(super) struct Format {
     pub(super) order: Order,
     pub(super) stop: Vec<String>,
     pub(super) to: bool,
+    adds: Vec<String>,
 }
 
 /// Where the reason stands.
@@ -130,6 +131,8 @@ struct Entry {
     stop: Vec<String>,
     #[serde(default)]
     to: bool,
+    #[serde(default)]
+    adds: Vec<String>,
 }
 
 impl Formats {
@@ -173,6 +176,7 @@ impl Formats {
                 order: entry.reason,
                 stop: entry.stop,
                 to: entry.to,
+                adds: entry.adds,
             });
         }
         Ok(Self {
@@ -215,9 +219,9 @@ impl Formats {
         has
     }
 
-    /// The first form whose signs agree.
-    pub(super) fn format_of(&self, signs: &Signs<'_>) -> Option<&Format> {
-        self.formats.iter().find(|format| format.agrees(signs))
+    /// The forms whose signs agree, the more telling first.
+    pub(super) fn agreeing<'a>(&'a self, signs: &'a Signs<'_>) -> impl Iterator<Item = &'a Format> {
+        self.formats.iter().filter(|format| format.agrees(signs))
     }
 
     /// The line that ends what the program itself says, lower-case, if `line` is one.
@@ -240,6 +244,12 @@ impl Formats {
 const LONG_PHRASE: usize = 24;
 
 impl Format {
+    /// Fields of the bounce's own header that belong to every reason.
+    pub(super) fn marks(&self, header: &Header) -> Vec<String> {
+        let mark = |name: &String| header.first(name).map(|value| format!("{name} {value}"));
+        self.adds.iter().filter_map(mark).collect()
+    }
+
     fn in_header(&self, header: &Header) -> bool {
         self.header.iter().any(|(name, part)| {
             header.all(name).any(|field| {

@@ -29,8 +29,10 @@ pub(super) fn own(root: &Entity<'_>, formats: &Formats) -> Said {
         if after || !part.parts.is_empty() || inline.is_some() {
             continue;
         }
-        match part.media.essence() {
-            "text/plain" => {
+        let essence = part.media.essence();
+        // A multipart that could not be opened is text too.
+        match essence {
+            _ if essence.starts_with("text/plain") || part.media.is_multipart() => {
                 let text = part.text(MAX_RETURNED);
                 if !own.is_empty() && header::begins_with_header(text.trim_start().as_bytes()) {
                     continue;
@@ -42,7 +44,7 @@ pub(super) fn own(root: &Entity<'_>, formats: &Formats) -> Said {
                 let text = without_tags(&part.text(MAX_RETURNED));
                 inline = split(&text, formats, &mut own);
             }
-            essence => after = essence.starts_with("message/"),
+            _ => after = essence.starts_with("message/"),
         }
     }
     let mut returned = returned_in(root);
@@ -133,7 +135,10 @@ fn without_tags(page: &str) -> String {
             text.push('\n');
         }
         rest = match word {
-            "style" | "script" => after.split_once("</").map_or("", |(_, after)| after),
+            "style" | "script" if !tag.starts_with('/') => after
+                .find("</")
+                .and_then(|at| after.get(at..))
+                .unwrap_or_default(),
             _ => after,
         };
     }
