@@ -1,7 +1,10 @@
 //! Layer 1: what a reading means: identification by token, and the one table of judgement.
 
 pub mod bounce;
+mod bounce_case;
 pub mod classify;
+mod delivery;
+pub mod history;
 pub mod identify;
 pub mod table;
 
@@ -19,9 +22,9 @@ use crate::report;
 use crate::report::mime::Limits;
 use crate::report::optout::asks_one_click;
 use crate::token::keyring::Keyring;
-use crate::token::wire::Fields;
+use crate::token::wire::{Fields, Use};
 use classify::Matter;
-use table::{Case, Decision, Verdict, What};
+use table::{Case, Decision, Verdict, What, Witness};
 
 /// Events of one receipt. What a mail says beyond that is noted, not told one by one.
 pub const MAX_EVENTS: usize = 100;
@@ -196,6 +199,22 @@ impl Court<'_> {
             stream: self.stream(matter),
             mailbox_stream: self.receipt.envelope.mailbox.stream,
             raise_other_complaints: self.context.policy.raise_other_complaints,
+            witness: self.witness(matter),
+        }
+    }
+
+    fn witness(&self, matter: &Matter) -> Witness {
+        let token = matter.identity.token.as_ref();
+        match self.receipt.door {
+            Door::Api => Witness::Operator,
+            Door::Smtp | Door::OneClick | Door::TlsReport => {
+                let is_secret = token.is_some_and(|token| token.purpose == Use::Bounce);
+                if is_secret && matter.identity.is_by_envelope() {
+                    Witness::BounceToken
+                } else {
+                    Witness::Nobody
+                }
+            }
         }
     }
 
@@ -296,30 +315,33 @@ impl Court<'_> {
             effects: verdict
                 .effects
                 .iter()
-                .map(|e| without_tenant(*e, tenant))
+                .filter_map(|e| without_tenant(*e, tenant))
                 .collect(),
             detail,
         }
     }
 }
 
-/// Without a tenant nobody can be suppressed: what would be, waits for an operator.
-const fn without_tenant(effect: Effect, tenant: Option<TenantId>) -> Effect {
+/// Without a tenant nobody can be suppressed: what would be, waits for an operator; and nothing is
+/// counted.
+const fn without_tenant(effect: Effect, tenant: Option<TenantId>) -> Option<Effect> {
     if tenant.is_some() {
-        return effect;
+        return Some(effect);
     }
     match effect {
         Effect::Suppress { scope, reason }
+        | Effect::SuppressUnlessBraked { scope, reason }
         | Effect::Hold {
             scope,
             reason,
             because: HoldReason::Unproven,
-        } => Effect::Hold {
+        } => Some(Effect::Hold {
             scope,
             reason,
             because: HoldReason::NoTenant,
-        },
-        Effect::Hold { .. } | Effect::Signal => effect,
+        }),
+        Effect::Hold { .. } | Effect::Signal => Some(effect),
+        Effect::CountSoft(_) | Effect::ResetSoft => None,
     }
 }
 

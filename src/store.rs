@@ -8,7 +8,9 @@
 //!
 //! All texts may hold what came by mail: U+0000, which PostgreSQL cannot keep, becomes U+FFFD.
 
+mod alarms;
 mod api_keys;
+mod brake;
 mod directory;
 mod events;
 mod failure;
@@ -26,12 +28,15 @@ mod receipts;
 mod record;
 mod scan;
 mod seal;
+mod settle;
+mod soft;
 mod sql;
 mod standing;
 mod suppressions;
 
 use std::sync::Arc;
 
+pub use self::alarms::{Alarm, AlarmKind};
 pub use self::api_keys::{ApiKey, KeyScope};
 pub use self::events::StoredEvent;
 pub use self::failure::StoreError;
@@ -44,6 +49,7 @@ pub use self::receipts::{ReceiptFilter, StoredReceipt};
 pub use self::record::{Recorded, Verdict};
 pub use self::scan::Taker;
 pub use self::suppressions::StoredSuppression;
+use crate::judge::history::BouncePolicy;
 use crate::model::secret::Secret;
 use crate::model::words::words;
 
@@ -54,6 +60,7 @@ pub struct Store {
     addresses: Addresses,
     epoch: Arc<str>,
     root: Secret<32>,
+    bounces: BouncePolicy,
 }
 
 words! {
@@ -75,6 +82,12 @@ impl Addresses {
 }
 
 impl Store {
+    /// The same store, with what operators have set about bounces.
+    #[must_use]
+    pub fn with_bounce_policy(self, bounces: BouncePolicy) -> Self {
+        Self { bounces, ..self }
+    }
+
     /// A name for this store that no other has, and that changes with a failover. A node that has
     /// lived through a failover gets no connection until it is restarted.
     pub fn epoch(&self) -> &str {

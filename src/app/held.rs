@@ -198,9 +198,7 @@ fn planned(
 fn proposal(effects: &[Effect]) -> (Scope, Reason) {
     effects
         .iter()
-        .find_map(|effect| match *effect {
-            Effect::Hold { scope, reason, .. } => Some((scope, reason)),
-            Effect::Suppress { .. } | Effect::Signal => None,
-        })
+        .filter(|effect| effect.because().is_some())
+        .find_map(|effect| effect.stops())
         .unwrap_or((Scope::Marketing, Reason::Manual))
 }

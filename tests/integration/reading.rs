@@ -123,6 +123,11 @@ pub(crate) fn tell_effect(effect: Effect) -> String {
             because,
         } => format!("hold {scope} {reason} {because}"),
         Effect::Signal => "signal".to_owned(),
+        Effect::SuppressUnlessBraked { scope, reason } => {
+            format!("suppress-unless-braked {scope} {reason}")
+        }
+        Effect::CountSoft(failure) => format!("count-soft {failure}"),
+        Effect::ResetSoft => "reset-soft".to_owned(),
     }
 }
 

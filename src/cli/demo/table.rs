@@ -33,6 +33,9 @@ pub(super) fn changed(events: &[StoredEvent]) -> String {
             Effect::Suppress { scope, .. } => format!("suppressed {scope}"),
             Effect::Hold { scope, because, .. } => format!("held {scope} ({because})"),
             Effect::Signal => "signal".to_owned(),
+            Effect::SuppressUnlessBraked { scope, .. } => format!("suppresses {scope}"),
+            Effect::CountSoft(failure) => format!("counted ({failure})"),
+            Effect::ResetSoft => "count begins anew".to_owned(),
         })
         .collect();
     if changes.is_empty() {
