@@ -10,6 +10,7 @@
 
 mod alarms;
 mod api_keys;
+mod batch;
 mod brake;
 mod directory;
 mod events;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 
 pub use self::alarms::{Alarm, AlarmKind};
 pub use self::api_keys::{ApiKey, KeyScope};
+pub use self::batch::{BatchDecision, Together};
 pub use self::events::StoredEvent;
 pub use self::failure::StoreError;
 pub use self::feed::Head;

@@ -38,14 +38,19 @@ pub struct StoredHold {
 }
 
 /// What a hold has beside its event.
-const OWN: &str = "h.decision, h.decided, h.batch, h.scope as hold_scope, \
+pub(super) const OWN: &str = "h.decision, h.decided, h.batch, h.scope as hold_scope, \
     h.reason as hold_reason, h.because as hold_because";
 /// A hold with its event.
-const JOINED: &str = "holds h join events e
+pub(super) const JOINED: &str = "holds h join events e
     on e.month = h.month and e.receipt = h.receipt and e.idx = h.idx";
 
 impl StoredHold {
-    fn of(row: &Row) -> Result<Self, Failure> {
+    /// Its id, which is the event's.
+    pub(super) fn id(&self) -> EventId {
+        self.event.event.id
+    }
+
+    pub(super) fn of(row: &Row) -> Result<Self, Failure> {
         let decided = match row.opt_word("decision")? {
             Some(decision) => Some((decision, row.time("decided")?)),
             None => None,
@@ -68,14 +73,20 @@ impl StoredHold {
 }
 
 impl Store {
-    /// Events that wait for an operator, the oldest first.
+    /// Events that wait for an operator, of one batch or of all, the oldest first.
     pub async fn held(
         &self,
         tenant: Option<TenantId>,
+        batch: Option<&str>,
         paging: &Paging,
     ) -> Result<Page<StoredHold>, StoreError> {
         let mut open = Conditions::behind(values![paging.rows()]);
         open.plain("h.decision is null");
+        if let Some(batch) = batch {
+            // The index has only what belongs to one, and is used only if that is said.
+            open.plain("h.batch is not null");
+            open.equal("h.batch", batch);
+        }
         if let Some(tenant) = tenant {
             open.equal("h.tenant", tenant);
         }

@@ -37,10 +37,13 @@ pub(super) struct Step {
 /// What is known of a recipient.
 #[derive(Debug, Default)]
 struct Count {
-    delivered: Timestamp,
+    /// Failures up to here count no more.
+    since: Timestamp,
     days: BTreeMap<i64, Failures>,
     gone: BTreeSet<i64>,
     changed: BTreeSet<i64>,
+    /// Whether they have led to something: the count begins anew.
+    has_led: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -98,7 +101,7 @@ const fn effect(outcome: Dead, fed: bool) -> Effect {
 
 impl Count {
     fn add(&mut self, at: Timestamp, failure: SoftFailure, policy: &BouncePolicy) -> Option<Dead> {
-        if at <= self.delivered {
+        if at <= self.since {
             return None;
         }
         let day = at.as_millis().div_euclid(DAY);
@@ -118,15 +121,18 @@ impl Count {
             })
             .collect();
         let outcome = dead(&days, policy)?;
+        let last = self.days.values().map(|failures| failures.last).max();
+        self.since = last.unwrap_or(at);
+        self.has_led = true;
         self.gone.extend(self.days.keys());
         self.days.clear();
         self.changed.clear();
         Some(outcome)
     }
 
-    /// Forgets what failed before mail has arrived.
-    fn forget_delivered(&mut self) {
-        let before = |failures: &Failures| failures.last <= self.delivered;
+    /// Forgets what counts no more.
+    fn forget_before(&mut self) {
+        let before = |failures: &Failures| failures.last <= self.since;
         let old: Vec<i64> = self
             .days
             .iter()
@@ -189,11 +195,11 @@ async fn lock(
         .map(|((tenant, recipient), last)| values![*tenant, *recipient, 0_i64, *last]);
     let statement = ManyRows {
         table: "soft_recipients",
-        head: "insert into soft_recipients (tenant, recipient, delivered, last)",
+        head: "insert into soft_recipients (tenant, recipient, since, last)",
         tail: "on conflict (tenant, recipient) do update set last =
                case when excluded.last > soft_recipients.last
                     then excluded.last else soft_recipients.last end
-               returning tenant, recipient, delivered",
+               returning tenant, recipient, since",
     };
     let mut counts = BTreeMap::new();
     for row in fetch_many(conn, statement, rows.collect()).await? {
@@ -201,37 +207,35 @@ async fn lock(
             row.tenant("tenant")?,
             RecipientKey::from_bytes(row.array("recipient")?),
         );
-        let delivered = row.time("delivered")?;
-        counts.insert(
-            whose,
-            Count {
-                delivered,
-                ..Count::default()
-            },
-        );
+        let since = row.time("since")?;
+        let count = Count {
+            since,
+            ..Count::default()
+        };
+        counts.insert(whose, count);
     }
     let rows = arrived
         .iter()
         .map(|((tenant, recipient), at)| values![*tenant, *recipient, *at]);
     let statement = ManyRows {
         table: "soft_recipients",
-        head: "update soft_recipients set delivered = k.column3 from (",
+        head: "update soft_recipients set since = k.column3 from (",
         tail: ") as k where soft_recipients.tenant = k.column1
                and soft_recipients.recipient = k.column2
-               and soft_recipients.delivered < k.column3
+               and soft_recipients.since < k.column3
                returning soft_recipients.tenant as tenant,
                    soft_recipients.recipient as recipient,
-                   soft_recipients.delivered as delivered",
+                   soft_recipients.since as since",
     };
     for row in fetch_many(conn, statement, rows.collect()).await? {
         let whose = (
             row.tenant("tenant")?,
             RecipientKey::from_bytes(row.array("recipient")?),
         );
-        counts.entry(whose).or_default().delivered = row.time("delivered")?;
+        counts.entry(whose).or_default().since = row.time("since")?;
     }
     days(conn, &mut counts).await?;
-    counts.values_mut().for_each(Count::forget_delivered);
+    counts.values_mut().for_each(Count::forget_before);
     Ok(counts)
 }
 
@@ -302,6 +306,15 @@ async fn save(conn: &mut Conn<'_>, counts: &BTreeMap<Whose, Count>) -> Result<()
                unread_failures = excluded.unread_failures",
     };
     fetch_many(conn, statement, rows).await?;
+    let led = counts.iter().filter(|(_, count)| count.has_led);
+    let rows = led.map(|((tenant, recipient), count)| values![*tenant, *recipient, count.since]);
+    let statement = ManyRows {
+        table: "soft_recipients",
+        head: "update soft_recipients set since = k.column3 from (",
+        tail: ") as k where soft_recipients.tenant = k.column1
+               and soft_recipients.recipient = k.column2",
+    };
+    fetch_many(conn, statement, rows.collect()).await?;
     Ok(())
 }
 

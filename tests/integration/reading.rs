@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use desist::model::address::Address;
+use desist::model::bounce::{Action, BounceClass, Severity};
 use desist::model::event::{Effect, Event, FoundIn};
 use desist::model::tenant::TenantId;
 use serde_json::Value;
@@ -111,6 +112,15 @@ fn told(event: &Event, world: &World) -> BTreeMap<&'static str, Value> {
         ("source_port", detail.source_port.into()),
         ("incidents", detail.incidents.into()),
         ("notes", detail.notes.clone().into()),
+        ("action", detail.action.map(Action::as_str).into()),
+        ("status", detail.status.clone().into()),
+        ("smtp_code", detail.smtp_code.into()),
+        ("class", detail.class.map(BounceClass::as_str).into()),
+        ("severity", detail.severity.map(Severity::as_str).into()),
+        ("permanent", detail.permanent.into()),
+        ("diagnostic", detail.diagnostic.clone().into()),
+        ("remote_mta", detail.remote_mta.clone().into()),
+        ("provider", detail.provider.clone().into()),
     ])
 }
 

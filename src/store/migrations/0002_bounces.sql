@@ -1,10 +1,11 @@
 -- Failures that count against a recipient. One row for each recipient that has any, which is the
--- lock under which its days are counted. delivered: when mail is known to have arrived; last: when
--- it failed last. Times are those of the receipts.
+-- lock under which its days are counted. since: failures up to here count no more, because mail has
+-- arrived or because they have led to something; last: when it failed last. Times are those of the
+-- receipts.
 create table soft_recipients (
     tenant bigint not null,
     recipient bytea not null,
-    delivered bigint not null,
+    since bigint not null,
     last bigint not null,
     primary key (tenant, recipient)
 )/*: strict, without rowid */;
