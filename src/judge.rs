@@ -4,6 +4,7 @@ pub mod bounce;
 mod bounce_case;
 pub mod classify;
 mod delivery;
+pub mod fed;
 pub mod history;
 pub mod identify;
 pub mod table;
@@ -148,8 +149,12 @@ impl Court<'_> {
         match self.receipt.door {
             Door::OneClick => vec![self.one_click(raw)],
             Door::TlsReport => vec![self.bare(What::TlsReport)],
-            Door::Smtp | Door::Api if role == Role::Human => vec![self.bare(What::Human)],
-            Door::Smtp | Door::Api => {
+            Door::Api => {
+                let keyring = self.context.keyring;
+                vec![fed::matter(raw, &self.receipt.envelope, keyring)]
+            }
+            Door::Smtp if role == Role::Human => vec![self.bare(What::Human)],
+            Door::Smtp => {
                 let reading = report::read_within(raw, self.context.policy.reading);
                 classify::matters(&reading, &self.receipt.envelope, self.context.keyring)
             }

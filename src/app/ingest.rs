@@ -19,10 +19,10 @@ use crate::judge::{Context, Policy, judge};
 use crate::metrics::{BatchResult, Metrics};
 use crate::model::authentication::Authentication;
 use crate::model::clock::{Clock, Timestamp};
-use crate::model::event::{Detail, Effect, Event, EventId, EventKind, Proof};
+use crate::model::event::{Detail, Event, EventId, EventKind, Proof};
 use crate::model::receipt::{Receipt, ReceiptId, ReceiptState};
 use crate::model::tenant::TenantId;
-use crate::store::{Alarm, Store, StoreError, Verdict};
+use crate::store::{Store, StoreError, Verdict};
 
 /// What the pipeline works with.
 #[derive(Debug, Clone)]
@@ -297,7 +297,7 @@ impl Ingest {
                 .filter(|verdict| new.contains(&verdict.receipt.id))
         };
         news().for_each(|verdict| self.count(verdict));
-        self.count_settled(&recorded.effects, &recorded.alarms);
+        recorded.tell(&self.metrics);
         let accepted = news().map(|verdict| verdict.receipt.at).collect();
         Ok(recorded.seq.map(|seq| Recorded { seq, accepted }))
     }
@@ -314,23 +314,6 @@ impl Ingest {
             if let (Some(class), Some(severity)) = (event.detail.class, event.detail.severity) {
                 self.metrics.bounce(class, severity);
             }
-        }
-    }
-
-    /// What the store has made of the effects.
-    fn count_settled(&self, effects: &[Effect], alarms: &[Alarm]) {
-        for effect in effects {
-            match effect {
-                Effect::Suppress { reason, .. } => self.metrics.suppression(*reason),
-                Effect::Hold { because, .. } => self.metrics.hold(*because),
-                Effect::SuppressUnlessBraked { .. }
-                | Effect::CountSoft(_)
-                | Effect::ResetSoft
-                | Effect::Signal => {}
-            }
-        }
-        for alarm in alarms {
-            alarm.tell(&self.metrics);
         }
     }
 }

@@ -41,11 +41,12 @@ pub(super) fn of_delivery(
     let failed = telling
         .iter()
         .any(|block| block.outcome.action == Action::Failed);
-    let fate = |block: &Block<'_>, assessment: &Assessment| {
-        match (own.is_empty(), block.named.iter().any(&is_own)) {
-            (false, false) => beside(block.outcome.action),
-            (_, is_own) => fate(block.outcome.action, assessment, (is_own, failed)),
-        }
+    let fate = |block: &Block<'_>, assessment: &Assessment| match (
+        own.is_empty(),
+        block.named.iter().any(&is_own),
+    ) {
+        (false, false) => beside(block.outcome.action),
+        (_, is_own) => fate(block.outcome.action, assessment, (is_own, failed)),
     };
     let matters: Vec<Matter> = own
         .iter()

@@ -121,7 +121,7 @@ mod tests {
     fn failed(text: &str) -> Vec<FailedDay> {
         text.split_whitespace()
             .map(|word| FailedDay {
-                day: word[1..].parse().unwrap(),
+                day: word.trim_start_matches(['d', 'f', 'u']).parse().unwrap(),
                 full: word.starts_with('f'),
                 read: !word.starts_with('u'),
             })

@@ -11,7 +11,7 @@ const BELOW_COUNTRIES: [&str; 22] = [
     "ltd", "mil", "ne", "net", "nom", "or", "org", "sch",
 ];
 
-/// Longest name of a host (RFC 1035 §2.3.4), in octets.
+/// Longest name of a host, in octets.
 const LONGEST: usize = 253;
 
 /// The organisational domain of a host or mail domain, lower-case; `None` if the text is no such

@@ -80,7 +80,12 @@ pub(super) async fn raise(
     alarms.dedup_by(|a, b| a.id == b.id);
     let mut rows = Vec::new();
     for alarm in &alarms {
-        let mut row = values![alarm.id.as_str(), alarm.at, alarm.tenant, alarm.kind.as_str()];
+        let mut row = values![
+            alarm.id.as_str(),
+            alarm.at,
+            alarm.tenant,
+            alarm.kind.as_str()
+        ];
         row.push(Value::json(&alarm.detail)?);
         rows.push(row);
     }
@@ -90,7 +95,10 @@ pub(super) async fn raise(
         tail: "on conflict (id) do nothing returning id",
     };
     let new = fetch_many(conn, statement, rows).await?;
-    let new: Vec<String> = new.iter().map(|row| row.text("id")).collect::<Result<_, _>>()?;
+    let new: Vec<String> = new
+        .iter()
+        .map(|row| row.text("id"))
+        .collect::<Result<_, _>>()?;
     alarms.retain(|alarm| new.contains(&alarm.id));
     Ok(alarms)
 }

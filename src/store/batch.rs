@@ -135,7 +135,13 @@ async fn settle(
     fetch_many(conn, lock, receipts()).await?;
     let rows = open.iter().map(|(hold, _)| {
         let id = hold.id();
-        values![month(id.receipt), id.receipt, id.index, decision.as_str(), now]
+        values![
+            month(id.receipt),
+            id.receipt,
+            id.index,
+            decision.as_str(),
+            now
+        ]
     });
     let note = ManyRows {
         table: "holds",

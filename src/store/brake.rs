@@ -112,15 +112,21 @@ pub(super) async fn brake(
         let busiest = busiest(conn, key, policy).await?;
         if brakes(counted.bounces, busiest, policy) {
             let batch = batch_of(key);
-            braked.alarms.push(alarm(key, (&batch, counted.bounces, busiest), now));
-            braked.earlier.extend(earlier(conn, key, &batch, bounces).await?);
+            braked
+                .alarms
+                .push(alarm(key, (&batch, counted.bounces, busiest), now));
+            braked
+                .earlier
+                .extend(earlier(conn, key, &batch, bounces).await?);
             counted.batch = Some(batch);
         }
     }
     save(conn, &hours).await?;
     for bounce in bounces {
         let key = bounce.hour();
-        let Some(counted) = hours.get(&key) else { continue };
+        let Some(counted) = hours.get(&key) else {
+            continue;
+        };
         let Some(batch) = counted.batch.clone().filter(|_| !counted.approved) else {
             continue;
         };
@@ -169,9 +175,9 @@ async fn lock(
     bounces: &[HardBounce],
 ) -> Result<BTreeMap<Hour, Counted>, Failure> {
     let hours: BTreeSet<Hour> = bounces.iter().map(HardBounce::hour).collect();
-    let rows = hours.iter().map(|(tenant, provider, hour)| {
-        values![*tenant, provider.as_str(), *hour, 0_i64, 1_i64]
-    });
+    let rows = hours
+        .iter()
+        .map(|(tenant, provider, hour)| values![*tenant, provider.as_str(), *hour, 0_i64, 1_i64]);
     let statement = ManyRows {
         table: "bounce_hours",
         head: "insert into bounce_hours (tenant, provider, hour, bounces, counts)",
@@ -194,7 +200,11 @@ async fn lock(
 }
 
 fn hour_of(row: &Row) -> Result<Hour, Failure> {
-    Ok((row.tenant("tenant")?, row.text("provider")?, row.int("hour")?))
+    Ok((
+        row.tenant("tenant")?,
+        row.text("provider")?,
+        row.int("hour")?,
+    ))
 }
 
 /// Notes who bounced; returns the events of those that had not in their hour.
@@ -208,16 +218,18 @@ async fn note(
             .entry((bounce.hour(), bounce.recipient))
             .or_insert(bounce.event);
     }
-    let rows = firsts.iter().map(|(((tenant, provider, hour), recipient), event)| {
-        values![
-            *tenant,
-            provider.as_str(),
-            *hour,
-            *recipient,
-            event.receipt,
-            event.index
-        ]
-    });
+    let rows = firsts
+        .iter()
+        .map(|(((tenant, provider, hour), recipient), event)| {
+            values![
+                *tenant,
+                provider.as_str(),
+                *hour,
+                *recipient,
+                event.receipt,
+                event.index
+            ]
+        });
     let statement = ManyRows {
         table: "hard_bounces",
         head: "insert into hard_bounces (tenant, provider, hour, recipient, receipt, idx)",
@@ -270,7 +282,10 @@ async fn hours_before(
         .iter()
         .map(|row| {
             let (tenant, provider, hour) = hour_of(row)?;
-            Ok(((tenant, provider, hour.saturating_add(1)), row.text("batch")?))
+            Ok((
+                (tenant, provider, hour.saturating_add(1)),
+                row.text("batch")?,
+            ))
         })
         .collect()
 }
@@ -363,19 +378,19 @@ impl Store {
     pub async fn forget_bounces(&self, now: Timestamp) -> Result<u64, StoreError> {
         let policy = &self.bounces;
         // A whole hour or day more, so that those at the border are all there.
-        let before = now.before(policy.brake_history).before(Duration::from_hours(25));
+        let before = now
+            .before(policy.brake_history)
+            .before(Duration::from_hours(25));
         let counted = write!(self.pool, |conn| forget(conn, now, before).await)?;
-        let before = now.before(policy.soft_memory).before(Duration::from_hours(24));
+        let before = now
+            .before(policy.soft_memory)
+            .before(Duration::from_hours(24));
         let failures = write!(self.pool, |conn| soft::forget(conn, before).await)?;
         Ok(counted + failures)
     }
 }
 
-async fn forget(
-    conn: &mut Conn<'_>,
-    now: Timestamp,
-    before: Timestamp,
-) -> Result<u64, Failure> {
+async fn forget(conn: &mut Conn<'_>, now: Timestamp, before: Timestamp) -> Result<u64, Failure> {
     let recipients = now.as_millis().div_euclid(HOUR).saturating_sub(KEPT_HOURS);
     let hours = before.as_millis().div_euclid(HOUR);
     let days = before.as_millis().div_euclid(soft::DAY);

@@ -11,7 +11,9 @@ use crate::model::authentication::Authentication;
 use crate::model::bounce::BounceClass;
 use crate::model::clock::Timestamp;
 use crate::model::digest::Digest;
-use crate::model::event::{Effect, Event, EventId, EventKind, FoundIn, HoldReason, Proof, SoftFailure};
+use crate::model::event::{
+    Effect, Event, EventId, EventKind, FoundIn, HoldReason, Proof, SoftFailure,
+};
 use crate::model::receipt::{Door, ReceiptId};
 use crate::model::recipient::RecipientKey;
 use crate::model::suppression::Reason;

@@ -75,12 +75,14 @@ impl Store {
     ) -> Result<(Vec<Vec<SuppressionKey>>, Option<u64>), StoreError> {
         let note = note.trim();
         if note.is_empty() {
-            return Err(StoreError::Refused(
-                "a lift needs a note that says why".to_owned(),
-            ));
+            return Err(no_note());
         }
         write!(self.pool, |conn| end(conn, tenant, items, note, now).await)
     }
+}
+
+pub(super) fn no_note() -> StoreError {
+    StoreError::Refused("a lift needs a note that says why".to_owned())
 }
 
 impl NewSuppression {
@@ -163,10 +165,7 @@ async fn end(
         }
     }
     ended.sort_by_key(|stood| stood.key);
-    let changes: Vec<NewChange> = ended
-        .iter()
-        .map(|stood| stood.ended(now))
-        .collect();
+    let changes: Vec<NewChange> = ended.iter().map(|stood| stood.ended(now)).collect();
     let Some((first, last)) = publish(conn, &changes).await? else {
         return Ok((answers, None));
     };

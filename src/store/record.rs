@@ -10,11 +10,12 @@ use super::failure::{Failure, StoreError};
 use super::feed;
 use super::lift;
 use super::pool::{Conn, write};
-use super::sql::{ManyRows, Row, Value, fetch_many, month, values};
 use super::settle::{self, Settled};
+use super::sql::{ManyRows, Row, Value, fetch_many, month, values};
 use super::standing::{self, Because, Begin};
 use super::{Addresses, Store};
 use crate::judge::history::BouncePolicy;
+use crate::metrics::Metrics;
 use crate::model::clock::Timestamp;
 use crate::model::event::{Effect, Event, EventId};
 use crate::model::receipt::{Receipt, ReceiptId, ReceiptState};
@@ -47,6 +48,25 @@ pub struct Recorded {
     pub effects: Vec<Effect>,
     /// Alarms that this write has raised.
     pub alarms: Vec<Alarm>,
+}
+
+impl Recorded {
+    /// Counts what was changed, and tells the alarms.
+    pub fn tell(&self, metrics: &Metrics) {
+        for effect in &self.effects {
+            match effect {
+                Effect::Suppress { reason, .. } => metrics.suppression(*reason),
+                Effect::Hold { because, .. } => metrics.hold(*because),
+                Effect::SuppressUnlessBraked { .. }
+                | Effect::CountSoft(_)
+                | Effect::ResetSoft
+                | Effect::Signal => {}
+            }
+        }
+        for alarm in &self.alarms {
+            alarm.tell(metrics);
+        }
+    }
 }
 
 impl Store {

@@ -47,7 +47,9 @@ pub(super) async fn settle(
     let mut waiting = BTreeSet::new();
     let counted = soft::count(conn, steps(new), policy, now).await?;
     for (place, effect) in counted {
-        let Some(event) = event_at(new, place) else { continue };
+        let Some(event) = event_at(new, place) else {
+            continue;
+        };
         event.effects.push(effect);
         if effect.because().is_some() {
             waiting.insert(event.id);
@@ -61,7 +63,8 @@ pub(super) async fn settle(
         alarms,
     } = brake::brake(conn, &bounces, policy, now).await?;
     settled.alarms = alarms;
-    let standing = standing_of(conn, bounces.iter().filter(|b| held.contains_key(&b.place))).await?;
+    let standing =
+        standing_of(conn, bounces.iter().filter(|b| held.contains_key(&b.place))).await?;
     for bounce in &bounces {
         let braked = match held.get(&bounce.place) {
             // It stands since before: there is nothing to decide.
@@ -79,7 +82,9 @@ pub(super) async fn settle(
         }
     }
     settled.lifted = hold_earlier(conn, earlier).await?;
-    settled.alarms.extend(signals(conn, new, policy, now).await?);
+    settled
+        .alarms
+        .extend(signals(conn, new, policy, now).await?);
     settled.alarms.extend(revoked(new, now));
     settled.alarms = alarms::raise(conn, std::mem::take(&mut settled.alarms)).await?;
     mark_held(conn, new, &waiting).await?;
@@ -98,10 +103,14 @@ fn open<'a>(
     new: &'a [Cow<'_, Verdict>],
 ) -> impl Iterator<Item = (&'a Verdict, &'a Event, Effect, (usize, usize))> {
     new.iter().enumerate().flat_map(|(at, verdict)| {
-        verdict.events.iter().enumerate().flat_map(move |(index, event)| {
-            let effects = event.effects.iter();
-            effects.map(move |effect| (&**verdict, event, *effect, (at, index)))
-        })
+        verdict
+            .events
+            .iter()
+            .enumerate()
+            .flat_map(move |(index, event)| {
+                let effects = event.effects.iter();
+                effects.map(move |effect| (&**verdict, event, *effect, (at, index)))
+            })
     })
 }
 

@@ -164,11 +164,7 @@ async fn feeds(conn: &mut Conn<'_>, steps: &[Step]) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn is_fed(
-    conn: &mut Conn<'_>,
-    tenant: TenantId,
-    since: Timestamp,
-) -> Result<bool, Failure> {
+async fn is_fed(conn: &mut Conn<'_>, tenant: TenantId, since: Timestamp) -> Result<bool, Failure> {
     let sql = "select last from delivery_feeds where tenant = $1 and last >= $2";
     let row = fetch_one(conn, "delivery_feeds", sql, values![tenant, since]).await?;
     Ok(row.is_some())
@@ -176,10 +172,7 @@ async fn is_fed(
 
 /// Locks the recipients in the order of their keys and reads what is known of them. Of those whose
 /// mail has only arrived, who never failed is not in it.
-async fn lock(
-    conn: &mut Conn<'_>,
-    steps: &[Step],
-) -> Result<BTreeMap<Whose, Count>, Failure> {
+async fn lock(conn: &mut Conn<'_>, steps: &[Step]) -> Result<BTreeMap<Whose, Count>, Failure> {
     let mut failed: BTreeMap<Whose, Timestamp> = BTreeMap::new();
     let mut arrived: BTreeMap<Whose, Timestamp> = BTreeMap::new();
     for step in steps {

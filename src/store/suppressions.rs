@@ -40,8 +40,7 @@ pub struct StoredSuppression {
 }
 
 /// What [`StoredSuppression::standing`] reads.
-pub(super) const COLUMNS: &str =
-    "tenant, recipient, scope, reason, address, since, event_receipt, event_idx, evidence, note, \
+pub(super) const COLUMNS: &str = "tenant, recipient, scope, reason, address, since, event_receipt, event_idx, evidence, note, \
      class, provider";
 
 impl StoredSuppression {

@@ -5,6 +5,8 @@
     reason = "written by the macro that describes the call"
 )]
 
+pub(super) mod add;
+
 use axum::extract::State;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
@@ -17,7 +19,9 @@ use super::problem::Problem;
 use super::wire::{self, Answer, Listing, Parameters};
 use crate::model::authentication::Authentication;
 use crate::model::clock::Timestamp;
-use crate::model::event::{Detail, Effect, EventId, EventKind, FoundIn, HoldReason, Proof, SoftFailure};
+use crate::model::event::{
+    Detail, Effect, EventId, EventKind, FoundIn, HoldReason, Proof, SoftFailure,
+};
 use crate::model::receipt::ReceiptId;
 use crate::model::recipient::RecipientKey;
 use crate::model::suppression::{Reason, Scope};

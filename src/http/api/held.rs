@@ -6,6 +6,7 @@
 )]
 
 pub(super) mod decide;
+pub(super) mod together;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,10 @@ pub(super) async fn list(
     Parameters(asked): Parameters<HeldParameters>,
 ) -> Result<Answer<Listing<Held>>, Problem> {
     let paging = wire::paging(asked.after, asked.limit)?;
-    let page = api.app.store.held(caller.tenant, asked.batch.as_deref(), &paging).await?;
+    let page = api
+        .app
+        .store
+        .held(caller.tenant, asked.batch.as_deref(), &paging)
+        .await?;
     Ok(Answer(Listing::of(page, Held::from)))
 }

@@ -280,8 +280,11 @@ fn every_case() -> Vec<Case> {
 #[test]
 fn no_case_suppresses_without_proof_and_most_kinds_never() {
     let cases = every_case();
-    for case in cases.iter().filter(|case| !matches!(case.what, What::Fate(_))) {
-        let Decision::Verdict(verdict) = decide(&case) else {
+    for case in cases
+        .iter()
+        .filter(|case| !matches!(case.what, What::Fate(_)))
+    {
+        let Decision::Verdict(verdict) = decide(case) else {
             assert_eq!(case.authentication, Authentication::NotAsked, "{case:?}");
             continue;
         };
