@@ -10,6 +10,7 @@
 
 mod api;
 mod attack;
+mod bounces;
 mod clients;
 mod config;
 mod connection;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use desist::judge::summary;
 use desist::model::address::Address;
+use desist::model::bounce::{Action, BounceClass, Severity};
 use desist::model::event::{Effect, Event, FoundIn};
 use desist::model::tenant::TenantId;
 use desist::report;
@@ -129,6 +130,15 @@ fn told(event: &Event, world: &World) -> BTreeMap<&'static str, Value> {
         ("source_port", detail.source_port.into()),
         ("incidents", detail.incidents.into()),
         ("notes", detail.notes.clone().into()),
+        ("action", detail.action.map(Action::as_str).into()),
+        ("status", detail.status.clone().into()),
+        ("smtp_code", detail.smtp_code.into()),
+        ("class", detail.class.map(BounceClass::as_str).into()),
+        ("severity", detail.severity.map(Severity::as_str).into()),
+        ("permanent", detail.permanent.into()),
+        ("diagnostic", detail.diagnostic.clone().into()),
+        ("remote_mta", detail.remote_mta.clone().into()),
+        ("provider", detail.provider.clone().into()),
     ])
 }
 
@@ -141,6 +151,11 @@ pub(crate) fn tell_effect(effect: Effect) -> String {
             because,
         } => format!("hold {scope} {reason} {because}"),
         Effect::Signal => "signal".to_owned(),
+        Effect::SuppressUnlessBraked { scope, reason } => {
+            format!("suppress-unless-braked {scope} {reason}")
+        }
+        Effect::CountSoft(failure) => format!("count-soft {failure}"),
+        Effect::ResetSoft => "reset-soft".to_owned(),
     }
 }
 
