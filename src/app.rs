@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub mod check;
+pub mod fed;
 pub mod follower;
 pub mod held;
 pub mod ingest;

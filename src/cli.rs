@@ -1,6 +1,7 @@
 //! Layer 6: the command line.
 
 mod check;
+mod classify;
 mod client;
 mod client_command;
 pub mod config;
@@ -41,6 +42,8 @@ enum Command {
     Serve,
     /// Plays sample messages through a throw-away instance and shows what becomes of them.
     Demo(demo::Demo),
+    /// Says of messages and report files what each is.
+    Classify(classify::ClassifyArgs),
     /// Prints or checks the config.
     Config(config::ConfigArgs),
     /// Says what SMTP replies and status codes mean.
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve_until_stopped(file),
         Command::Demo(demo) => play(demo),
+        Command::Classify(args) => classify(&args),
         Command::Config(args) => {
             config::run(&args, file, &mut io::stdout().lock()).map_err(|error| error.to_string())
         }
@@ -115,6 +119,15 @@ fn play(demo: demo::Demo) -> Result<ExitCode, String> {
     runtime()?
         .block_on(demo.run(config))
         .map_err(|error| whole(&error))
+}
+
+/// A reader that goes away, such as `head`, is no mistake.
+fn classify(args: &classify::ClassifyArgs) -> Result<ExitCode, String> {
+    let mut out = io::BufWriter::new(io::stdout());
+    match args.run(&mut out) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        done => done.map_err(|error| format!("cannot print: {error}")),
+    }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, String> {

@@ -1,8 +1,13 @@
 //! Layer 1: what a reading means: identification by token, and the one table of judgement.
 
 pub mod bounce;
+mod bounce_case;
 pub mod classify;
+mod delivery;
+pub mod fed;
+pub mod history;
 pub mod identify;
+pub mod summary;
 pub mod table;
 
 use crate::model::address::Address;
@@ -15,13 +20,13 @@ use crate::model::recipient::RecipientKey;
 use crate::model::stream::Class;
 use crate::model::suppression::Scope;
 use crate::model::tenant::TenantId;
-use crate::report;
 use crate::report::mime::Limits;
 use crate::report::optout::asks_one_click;
+use crate::report::{self, Circumstances};
 use crate::token::keyring::Keyring;
-use crate::token::wire::Fields;
+use crate::token::wire::{Fields, Use};
 use classify::Matter;
-use table::{Case, Decision, Verdict, What};
+use table::{Case, Decision, Verdict, What, Witness};
 
 /// Events of one receipt. What a mail says beyond that is noted, not told one by one.
 pub const MAX_EVENTS: usize = 100;
@@ -145,9 +150,17 @@ impl Court<'_> {
         match self.receipt.door {
             Door::OneClick => vec![self.one_click(raw)],
             Door::TlsReport => vec![self.bare(What::TlsReport)],
-            Door::Smtp | Door::Api if role == Role::Human => vec![self.bare(What::Human)],
-            Door::Smtp | Door::Api => {
-                let reading = report::read_within(raw, self.context.policy.reading);
+            Door::Api => {
+                let keyring = self.context.keyring;
+                vec![fed::matter(raw, &self.receipt.envelope, keyring)]
+            }
+            Door::Smtp if role == Role::Human => vec![self.bare(What::Human)],
+            Door::Smtp => {
+                let circumstances = Circumstances {
+                    limits: self.context.policy.reading,
+                    null_sender: self.receipt.envelope.has_null_sender(),
+                };
+                let reading = report::read_within(raw, circumstances);
                 classify::matters(&reading, &self.receipt.envelope, self.context.keyring)
             }
         }
@@ -196,6 +209,22 @@ impl Court<'_> {
             stream: self.stream(matter),
             mailbox_stream: self.receipt.envelope.mailbox.stream,
             raise_other_complaints: self.context.policy.raise_other_complaints,
+            witness: self.witness(matter),
+        }
+    }
+
+    fn witness(&self, matter: &Matter) -> Witness {
+        let token = matter.identity.token.as_ref();
+        match self.receipt.door {
+            Door::Api => Witness::Operator,
+            Door::Smtp | Door::OneClick | Door::TlsReport => {
+                let is_secret = token.is_some_and(|token| token.purpose == Use::Bounce);
+                if is_secret && matter.identity.is_by_envelope() {
+                    Witness::BounceToken
+                } else {
+                    Witness::Nobody
+                }
+            }
         }
     }
 
@@ -296,30 +325,33 @@ impl Court<'_> {
             effects: verdict
                 .effects
                 .iter()
-                .map(|e| without_tenant(*e, tenant))
+                .filter_map(|e| without_tenant(*e, tenant))
                 .collect(),
             detail,
         }
     }
 }
 
-/// Without a tenant nobody can be suppressed: what would be, waits for an operator.
-const fn without_tenant(effect: Effect, tenant: Option<TenantId>) -> Effect {
+/// Without a tenant nobody can be suppressed: what would be, waits for an operator; and nothing is
+/// counted.
+const fn without_tenant(effect: Effect, tenant: Option<TenantId>) -> Option<Effect> {
     if tenant.is_some() {
-        return effect;
+        return Some(effect);
     }
     match effect {
         Effect::Suppress { scope, reason }
+        | Effect::SuppressUnlessBraked { scope, reason }
         | Effect::Hold {
             scope,
             reason,
             because: HoldReason::Unproven,
-        } => Effect::Hold {
+        } => Some(Effect::Hold {
             scope,
             reason,
             because: HoldReason::NoTenant,
-        },
-        Effect::Hold { .. } | Effect::Signal => effect,
+        }),
+        Effect::Hold { .. } | Effect::Signal => Some(effect),
+        Effect::CountSoft(_) | Effect::ResetSoft => None,
     }
 }
 

@@ -48,6 +48,10 @@
 //! - **Only proof acts.** Without a valid token in an allowed place nothing is suppressed: the event
 //!   is held for an operator. Reporters are not authenticated, so none is believed by its name.
 //!   [`judge`] has the one table.
+//! - **A bounce is proven by the envelope alone**: by a token of use `bounce`, which nobody else has
+//!   seen, or by the tenant's own systems. What is our own fault never touches a recipient, and a
+//!   provider that calls everybody dead is braked: [`judge::history`] has the rules, [`store`] settles
+//!   them in the transaction that stores the bounce.
 //! - **The token decides whom.** Addresses that a report asserts are evidence; they are attached
 //!   only if their key equals the token's. MACs are compared in one function, in constant time.
 //! - **Only the feed changes the index**, in feed order, also for a node's own writes.
@@ -90,7 +94,7 @@
 //! | RFC 3339 | times in the API | met |
 //! | RFC 3461 | DSN extension | not offered: a receiver that sends no mail cannot honour it |
 //! | RFC 3463 | enhanced status codes | met |
-//! | RFC 3464 | delivery status notifications | partly: recognised and recorded; no bounce suppresses |
+//! | RFC 3464 | delivery status notifications | met: judged block by block, by the token of the envelope |
 //! | RFC 3834 | automatic responses | met: recognised, never sent |
 //! | RFC 3848 | transmission types | met |
 //! | RFC 3986 | percent-encoding in links | met |
@@ -111,6 +115,7 @@
 //! | RFC 6750 | bearer keys of the API | met |
 //! | RFC 7301 | ALPN | met |
 //! | RFC 7468 | PEM | met |
+//! | RFC 7505 | null MX | met: as a cause of bounces |
 //! | RFC 7672 | DANE for SMTP | partly: one certificate for every name; publishing TLSA is the operator's |
 //! | RFC 8058 | one-click unsubscribe | met |
 //! | RFC 8098 | disposition notifications | met: recorded |

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::families::Families;
+use crate::model::bounce::{BounceClass, Severity};
 use crate::model::event::{EventKind, HoldReason, Proof};
 use crate::model::mailbox::Role;
 use crate::model::receipt::Door;
@@ -109,6 +110,12 @@ impl Metrics {
     pub fn event(&self, kind: EventKind, proof: Proof) {
         let labels = [("kind", kind.as_str()), ("proof", proof.as_str())];
         self.0.events.get_or_create(&labels).inc();
+    }
+
+    /// A bounce was read.
+    pub fn bounce(&self, class: BounceClass, severity: Severity) {
+        let labels = [("class", class.as_str()), ("severity", severity.as_str())];
+        self.0.bounces.get_or_create(&labels).inc();
     }
 
     /// A suppression began.

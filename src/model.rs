@@ -9,6 +9,7 @@ pub mod digest;
 pub mod directory;
 pub mod event;
 pub mod mailbox;
+pub mod provider;
 pub mod receipt;
 pub mod recipient;
 pub mod secret;

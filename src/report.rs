@@ -6,22 +6,30 @@
 
 pub mod arf;
 pub mod asserted;
+pub mod automatic;
 pub mod autoreply;
+pub mod bare;
 mod dsn;
+pub mod encoded_words;
 pub mod header;
+pub mod jmrp;
 pub mod media;
 pub mod mime;
 mod ndr;
 pub mod optout;
 pub mod periodic;
 pub mod reply;
+pub mod ses;
 pub mod ses_bounce;
 pub mod status;
+pub mod xarf;
 
 use crate::model::address::Address;
 use crate::model::words::words;
 use arf::Feedback;
+use automatic::Automatic;
 use autoreply::Certainty;
+use encoded_words::decode_words;
 use header::{Field, Header};
 use mime::{Entity, Structure};
 use optout::Form;
@@ -29,6 +37,9 @@ use status::Delivery;
 
 /// Octets of decoded text that are read.
 pub const MAX_TEXT: usize = 64 * 1024;
+
+/// Octets of a returned mail that are read: its header and the beginning of its body.
+const MAX_RETURNED: usize = 320 * 1024;
 
 /// Octets of a nested message that are opened to look for a forwarded report.
 const MAX_NESTED: usize = 2 * 1024 * 1024;
@@ -78,6 +89,8 @@ pub enum What {
     Disposition,
     /// A DMARC aggregate report (RFC 9990).
     DmarcAggregate,
+    /// A report of failed authentication that has not the form of RFC 6591.
+    DmarcFailure,
     /// An SMTP TLS report (RFC 8460).
     TlsReport,
     /// A `multipart/report` of another kind, or without the part that it announces.
@@ -86,6 +99,8 @@ pub enum What {
     OptOut(Form),
     /// An automatic reply, for instance while out of office.
     AutoReply(Certainty),
+    /// Mail of another program, about nothing that is asked here.
+    Automatic(Automatic),
     /// A mail server's notice about delivery that has not the form of a notification; by its author
     /// alone, so it may look like an automatic reply too.
     Notice(Option<Certainty>),
@@ -100,6 +115,10 @@ pub enum What {
 pub struct Reading {
     /// What it is.
     pub what: What,
+    /// What tells that, for people: at least one text, unless it is just a mail.
+    pub signs: Vec<&'static str>,
+    /// The mail's own header.
+    pub header: Header,
     /// The author, if the mail names exactly one whose address is one.
     pub from: Option<Address>,
     /// The mail's own Subject, decoded.
@@ -115,15 +134,28 @@ pub struct Reading {
     pub notes: Vec<Note>,
 }
 
-/// Reads one message. Never fails and never panics; takes time linear in its length.
-pub fn read(raw: &[u8]) -> Reading {
-    read_within(raw, mime::Limits::default())
+/// What may be known of a mail beside its bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Circumstances {
+    /// How much of its structure is read.
+    pub limits: mime::Limits,
+    /// Whether its envelope had the null sender.
+    pub null_sender: bool,
 }
 
-/// [`read`], with limits of its own for the structure.
-pub fn read_within(raw: &[u8], limits: mime::Limits) -> Reading {
+/// Reads one message of which nothing is known but its bytes. Never fails and never panics; takes
+/// time linear in its length.
+pub fn read(raw: &[u8]) -> Reading {
+    read_within(raw, Circumstances::default())
+}
+
+/// [`read`], of a message that came in known circumstances.
+pub fn read_within(raw: &[u8], circumstances: Circumstances) -> Reading {
+    if let Some(bare) = bare::kind(raw) {
+        return of_bare(bare);
+    }
     let message = header::repair(raw);
-    let structure = mime::open(&message, limits);
+    let structure = mime::open(&message, circumstances.limits);
     let header = &structure.root.header;
     let raw_subject = header
         .all("subject")
@@ -131,8 +163,10 @@ pub fn read_within(raw: &[u8], limits: mime::Limits) -> Reading {
         .map_or_else(Vec::new, |s| s.raw().to_vec());
     let mut reading = Reading {
         what: What::Unreadable,
+        signs: Vec::new(),
+        header: Header::default(),
         from: asserted::author(header),
-        subject: mime::decode_words(&raw_subject),
+        subject: decode_words(&raw_subject, structure.root.media.parameter("charset")),
         raw_subject,
         text: String::new(),
         hints: threading(header).map(<[u8]>::to_vec).collect(),
@@ -142,11 +176,34 @@ pub fn read_within(raw: &[u8], limits: mime::Limits) -> Reading {
         reading.notes.push(Note::NoHeader);
         return reading;
     }
-    match by_structure(&structure, limits, &mut reading) {
+    match by_structure(&structure, circumstances.limits, &mut reading) {
         Some(what) => reading.what = what,
-        None => by_own_words(&structure.root, &mut reading),
+        None => by_own_words(&structure.root, circumstances.null_sender, &mut reading),
     }
+    reading.header = structure.root.header;
     reading
+}
+
+/// What is no mail has nothing but what it is.
+fn of_bare(bare: bare::Bare) -> Reading {
+    let (what, sign) = match bare {
+        bare::Bare::DmarcAggregate => {
+            (What::DmarcAggregate, "a file with a DMARC aggregate report")
+        }
+        bare::Bare::TlsReport => (What::TlsReport, "a file with an SMTP TLS report"),
+        bare::Bare::Ses(notice) => of_notice(notice),
+    };
+    Reading {
+        what,
+        signs: vec![sign],
+        header: Header::default(),
+        from: None,
+        subject: String::new(),
+        raw_subject: Vec::new(),
+        text: String::new(),
+        hints: Vec::new(),
+        notes: vec![Note::NoHeader],
+    }
 }
 
 /// What the structure alone says, the most specific first.
@@ -161,36 +218,45 @@ fn by_structure(
         return Some(feedback(reports, structure.oddities.unclosed, reading));
     }
     if let Some(delivery) = status::delivery_in(root, &reading.subject) {
+        reading
+            .signs
+            .push("a message/delivery-status part (RFC 3464)");
         return Some(What::Delivery(delivery));
     }
     if let Some(delivery) = ses_bounce::delivery_in(root) {
+        reading.signs.push("JSON of an Amazon SES notification");
         return Some(What::Delivery(delivery));
     }
-    if status::is_disposition(root) {
-        return Some(What::Disposition);
+    let periodic = if status::is_disposition(root) {
+        Some((What::Disposition, "a disposition notification (RFC 8098)"))
+    } else if periodic::is_tls_report(root) {
+        Some((What::TlsReport, "an SMTP TLS report (RFC 8460)"))
+    } else if periodic::is_dmarc_aggregate(root) {
+        let sign = "a file named like a DMARC aggregate report (RFC 9990)";
+        Some((What::DmarcAggregate, sign))
+    } else {
+        None
+    };
+    if let Some((what, sign)) = periodic {
+        reading.signs.push(sign);
+        return Some(what);
     }
-    if periodic::is_tls_report(root) {
-        return Some(What::TlsReport);
-    }
-    if periodic::is_dmarc_aggregate(root) {
-        return Some(What::DmarcAggregate);
-    }
+    // What another kind of report returns is not forwarded.
     if root.media.is("multipart/report") {
-        if let Some(delivery) = ndr::delivery_in(root, &reading.subject) {
-            return Some(What::Delivery(delivery));
-        }
-        reading.notes.push(Note::ReportWithoutPart);
-        return Some(What::OtherReport);
-    }
-    let reports = forwarded(root, (MAX_LAYERS, limits), reading);
-    if reports.is_empty() {
         return None;
     }
-    reading.notes.push(Note::Forwarded);
-    Some(feedback(reports, false, reading))
+    let reports = forwarded(root, (MAX_LAYERS, limits), reading);
+    if !reports.is_empty() {
+        reading.notes.push(Note::Forwarded);
+        return Some(feedback(reports, false, reading));
+    }
+    None
 }
 
 fn feedback(reports: Vec<Feedback>, unclosed: bool, reading: &mut Reading) -> What {
+    reading
+        .signs
+        .extend(reports.first().map(|report| report.sign));
     if reports.iter().any(Feedback::is_malformed) {
         reading.notes.push(Note::Malformed);
     }
@@ -235,19 +301,61 @@ fn forwarded(
     found
 }
 
-/// What a mail without deciding structure says of itself.
-fn by_own_words(root: &Entity<'_>, reading: &mut Reading) {
+/// What a mail without deciding structure says of itself: first the programs that say who they are,
+/// then what only looks like something.
+fn by_own_words(root: &Entity<'_>, null_sender: bool, reading: &mut Reading) {
+    let header = &root.header;
     reading.text = text_of(root);
-    reading.what = if let Some(form) = optout::form(&root.header, &reading.subject, &reading.text) {
-        What::OptOut(form)
+    let text = &reading.text;
+    let certainty = || autoreply::certainty(header, &reading.subject, null_sender);
+    let (what, sign) = if periodic::is_failure_in_words(text) {
+        (What::DmarcFailure, "the words of a DMARC failure report")
+    } else if let Some(form) = optout::form(header, &reading.subject, text) {
+        (What::OptOut(form), form.sign())
+    } else if let Some(notice) = ses::complaint_in(text) {
+        of_notice(notice)
     } else if let Some(delivery) = ndr::delivery_in(root, &reading.subject) {
+        // Whose text says nothing of its author's wishes.
         reading.text.clear();
-        What::Delivery(delivery)
-    } else if autoreply::is_delivery_notice(&root.header) {
-        What::Notice(autoreply::certainty(&root.header, &reading.subject))
+        let sign = "the form of a mail server that writes no RFC 3464";
+        (What::Delivery(delivery), sign)
+    } else if root.media.is("multipart/report") {
+        reading.notes.push(Note::ReportWithoutPart);
+        (What::OtherReport, "a multipart/report (RFC 6522)")
+    } else if autoreply::is_delivery_notice(header) {
+        (
+            What::Notice(certainty()),
+            "a mail server's program as author",
+        )
+    } else if let Some(Certainty::Clear) = certainty() {
+        let sign = "Subject or fields of an automatic reply, and others that agree (RFC 3834)";
+        (What::AutoReply(Certainty::Clear), sign)
+    } else if optout::is_the_word(&reading.subject) {
+        (What::OptOut(Form::Word), Form::Word.sign())
+    } else if let Some(kind) = automatic::kind(root, &reading.subject, text, null_sender) {
+        (What::Automatic(kind), kind.sign())
+    } else if let Some(likely) = certainty() {
+        let sign = "one sign of an automatic reply (RFC 3834)";
+        (What::AutoReply(likely), sign)
     } else {
-        autoreply::certainty(&root.header, &reading.subject).map_or(What::Mail, What::AutoReply)
+        reading.what = What::Mail;
+        return;
     };
+    reading.what = what;
+    reading.signs.push(sign);
+}
+
+fn of_notice(notice: ses::Notice) -> (What, &'static str) {
+    match notice {
+        ses::Notice::Complaint(feedback) => {
+            let sign = feedback.sign;
+            (What::Feedback(vec![*feedback]), sign)
+        }
+        ses::Notice::OnSuppressionList => {
+            let kind = Automatic::SuppressionNotice;
+            (What::Automatic(kind), kind.sign())
+        }
+    }
 }
 
 /// The decoded text of all text parts outside nested messages, up to [`MAX_TEXT`].

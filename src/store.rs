@@ -8,7 +8,10 @@
 //!
 //! All texts may hold what came by mail: U+0000, which PostgreSQL cannot keep, becomes U+FFFD.
 
+mod alarms;
 mod api_keys;
+mod batch;
+mod brake;
 mod directory;
 mod events;
 mod failure;
@@ -16,6 +19,7 @@ mod feed;
 mod first_start;
 mod held;
 mod lift;
+mod lift_many;
 mod log;
 mod migrate;
 mod paging;
@@ -26,24 +30,30 @@ mod receipts;
 mod record;
 mod scan;
 mod seal;
+mod settle;
+mod soft;
 mod sql;
 mod standing;
 mod suppressions;
 
 use std::sync::Arc;
 
+pub use self::alarms::{Alarm, AlarmKind};
 pub use self::api_keys::{ApiKey, KeyScope};
+pub use self::batch::{BatchDecision, Together};
 pub use self::events::StoredEvent;
 pub use self::failure::StoreError;
 pub use self::feed::Head;
 pub use self::first_start::StoreConfig;
 pub use self::held::{Decision, StoredHold};
 pub use self::lift::{Lift, NewSuppression};
+pub use self::lift_many::{LiftFilter, LiftedMany};
 pub use self::paging::{Page, Paging};
 pub use self::receipts::{ReceiptFilter, StoredReceipt};
 pub use self::record::{Recorded, Verdict};
 pub use self::scan::Taker;
 pub use self::suppressions::StoredSuppression;
+use crate::judge::history::BouncePolicy;
 use crate::model::secret::Secret;
 use crate::model::words::words;
 
@@ -54,6 +64,7 @@ pub struct Store {
     addresses: Addresses,
     epoch: Arc<str>,
     root: Secret<32>,
+    bounces: BouncePolicy,
 }
 
 words! {
@@ -75,6 +86,12 @@ impl Addresses {
 }
 
 impl Store {
+    /// The same store, with what operators have set about bounces.
+    #[must_use]
+    pub fn with_bounce_policy(self, bounces: BouncePolicy) -> Self {
+        Self { bounces, ..self }
+    }
+
     /// A name for this store that no other has, and that changes with a failover. A node that has
     /// lived through a failover gets no connection until it is restarted.
     pub fn epoch(&self) -> &str {

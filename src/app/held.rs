@@ -5,7 +5,7 @@ use crate::app::suppressions::{ItemError, Whom, indexed, kept, known_scope, whom
 use crate::model::event::{Effect, EventId};
 use crate::model::suppression::{Reason, Scope, SuppressionKey};
 use crate::model::tenant::TenantId;
-use crate::store::{Decision, NewSuppression, StoreError, StoredHold};
+use crate::store::{BatchDecision, Decision, NewSuppression, StoreError, StoredHold};
 
 /// Who decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,52 @@ pub async fn approve(
 pub async fn dismiss(app: &App, operator: Operator, id: EventId) -> Result<Decided, DecideError> {
     open_hold(app, operator, id).await?;
     decide(app, id, Decision::Dismissed, None).await
+}
+
+/// Which batch, and whose.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// Whose holds: one tenant's, or those of all.
+    pub tenant: Option<TenantId>,
+    /// The batch.
+    pub batch: &'a str,
+    /// Why, in words; may be empty.
+    pub note: &'a str,
+}
+
+/// What was decided of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecidedBatch {
+    /// How many waited.
+    pub count: u64,
+    /// Whether this node's index shows it already.
+    pub indexed: bool,
+}
+
+/// Decides a whole batch, a few hundred in a transaction.
+pub async fn decide_batch(
+    app: &App,
+    what: Batch<'_>,
+    decision: Decision,
+) -> Result<DecidedBatch, StoreError> {
+    let what = BatchDecision {
+        tenant: what.tenant,
+        batch: what.batch,
+        decision,
+        note: what.note,
+    };
+    let (mut count, mut last) = (0, None);
+    loop {
+        let some = app.store.decide_batch(what, app.clock.now()).await?;
+        if some.decided == 0 {
+            break;
+        }
+        count += some.decided;
+        last = some.seq.or(last);
+    }
+    let nothing = count == 0 || decision == Decision::Dismissed;
+    let indexed = nothing || indexed(app, last).await;
+    Ok(DecidedBatch { count, indexed })
 }
 
 async fn open_hold(app: &App, operator: Operator, id: EventId) -> Result<StoredHold, DecideError> {
@@ -198,9 +244,7 @@ fn planned(
 fn proposal(effects: &[Effect]) -> (Scope, Reason) {
     effects
         .iter()
-        .find_map(|effect| match *effect {
-            Effect::Hold { scope, reason, .. } => Some((scope, reason)),
-            Effect::Suppress { .. } | Effect::Signal => None,
-        })
+        .filter(|effect| effect.because().is_some())
+        .find_map(|effect| effect.stops())
         .unwrap_or((Scope::Marketing, Reason::Manual))
 }

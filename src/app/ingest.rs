@@ -19,7 +19,7 @@ use crate::judge::{Context, Policy, judge};
 use crate::metrics::{BatchResult, Metrics};
 use crate::model::authentication::Authentication;
 use crate::model::clock::{Clock, Timestamp};
-use crate::model::event::{Detail, Effect, Event, EventId, EventKind, HoldReason, Proof};
+use crate::model::event::{Detail, Event, EventId, EventKind, Proof};
 use crate::model::receipt::{Receipt, ReceiptId, ReceiptState};
 use crate::model::tenant::TenantId;
 use crate::store::{Store, StoreError, Verdict};
@@ -290,23 +290,16 @@ impl Ingest {
             // Harmless: after a restart they are offered again and found in the store.
             tracing::error!(%error, "cannot mark as shipped");
         }
-        let new: HashSet<_> = recorded.new.into_iter().collect();
+        let new: HashSet<_> = recorded.new.iter().copied().collect();
         let news = || {
             batch
                 .iter()
                 .filter(|verdict| new.contains(&verdict.receipt.id))
         };
         news().for_each(|verdict| self.count(verdict));
+        recorded.tell(&self.metrics);
         let accepted = news().map(|verdict| verdict.receipt.at).collect();
         Ok(recorded.seq.map(|seq| Recorded { seq, accepted }))
-    }
-
-    fn held(&self, because: HoldReason, receipt: ReceiptId) {
-        self.metrics.hold(because);
-        if because == HoldReason::RevokedKey {
-            self.metrics.alarm("revoked-key");
-            tracing::error!(%receipt, "alarm: a token of a revoked key came back and is held");
-        }
     }
 
     fn count(&self, verdict: &Verdict) {
@@ -318,12 +311,8 @@ impl Ingest {
                 self.metrics
                     .unmatched_complaint(reporter.unwrap_or("unknown"));
             }
-            for effect in &event.effects {
-                match effect {
-                    Effect::Suppress { reason, .. } => self.metrics.suppression(*reason),
-                    Effect::Hold { because, .. } => self.held(*because, verdict.receipt.id),
-                    Effect::Signal => {}
-                }
+            if let (Some(class), Some(severity)) = (event.detail.class, event.detail.severity) {
+                self.metrics.bounce(class, severity);
             }
         }
     }

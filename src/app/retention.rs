@@ -1,5 +1,5 @@
-//! Forgets what has been kept long enough: raw bytes and old places of the feed; and keeps the
-//! store's log short.
+//! Forgets what has been kept long enough: raw bytes, old places of the feed, counted bounces; and
+//! keeps the store's log short.
 //!
 //! Suppressions, their history and their evidence stay, and so do receipts and events.
 
@@ -104,10 +104,11 @@ impl Retention {
         while !stop.is_cancelled() {
             let raw = self.store.forget_raw_before(now.before(self.raw)).await?;
             let feed = self.store.forget_feed_before(now.before(self.feed)).await?;
-            if raw + feed == 0 {
+            let bounces = self.store.forget_bounces(now).await?;
+            if raw + feed + bounces == 0 {
                 break;
             }
-            total += raw + feed;
+            total += raw + feed + bounces;
         }
         Ok(total)
     }

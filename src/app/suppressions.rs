@@ -9,10 +9,13 @@ use crate::model::address::{Address, AddressError};
 use crate::model::recipient::RecipientKey;
 use crate::model::suppression::{Reason, Scope, SuppressionKey};
 use crate::model::tenant::TenantId;
-use crate::store::{Addresses, Lift, NewSuppression, StoreError, StoredSuppression};
+use crate::store::{Addresses, Lift, LiftFilter, NewSuppression, StoreError, StoredSuppression};
 
 /// How long a writing call waits for its change to reach this node's index.
 const INDEX_WAIT: Duration = Duration::from_secs(2);
+
+/// The smallest step of time: what stands since this very moment is meant too.
+const TICK: Duration = Duration::from_millis(1);
 
 /// Longest note, in bytes.
 pub const LONGEST_NOTE: usize = 2000;
@@ -92,9 +95,9 @@ pub struct Lifted {
 
 /// What a writing call answers.
 #[derive(Debug, Clone)]
-pub struct Written<T> {
+pub struct Written<T, E = ItemError> {
     /// One an item, in the order of the call.
-    pub items: Vec<Result<T, ItemError>>,
+    pub items: Vec<Result<T, E>>,
     /// Whether this node's index shows it already.
     pub indexed: bool,
 }
@@ -229,6 +232,43 @@ pub async fn lift(
         })
         .collect();
     Ok(Written { items, indexed })
+}
+
+/// How many suppressions a call has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiftedCount {
+    /// How many.
+    pub lifted: u64,
+    /// Whether this node's index shows it already.
+    pub indexed: bool,
+}
+
+/// Lifts all that a filter finds, a few hundred in a transaction.
+pub async fn lift_many(
+    app: &App,
+    tenant: TenantId,
+    filter: &LiftFilter,
+    note: &str,
+) -> Result<LiftedCount, StoreError> {
+    // What begins meanwhile is not meant.
+    let now = app.clock.now();
+    let mut filter = filter.clone();
+    filter.until = Some(
+        filter
+            .until
+            .map_or(now.after(TICK), |until| until.min(now.after(TICK))),
+    );
+    let (mut lifted, mut last) = (0, None);
+    loop {
+        let some = app.store.lift_many(tenant, &filter, note, now).await?;
+        if some.lifted == 0 {
+            break;
+        }
+        lifted += some.lifted;
+        last = some.seq.or(last);
+    }
+    let indexed = lifted == 0 || indexed(app, last).await;
+    Ok(LiftedCount { lifted, indexed })
 }
 
 fn plan_removal(app: &App, tenant: TenantId, removal: &Removal) -> Result<Lift, ItemError> {

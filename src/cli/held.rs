@@ -28,11 +28,18 @@ pub(super) enum HeldCommand {
         /// Print at most so many
         #[arg(long, default_value_t = 1000, value_name = "N")]
         limit: usize,
+        /// Only those of this batch
+        #[arg(long, value_name = "BATCH")]
+        batch: Option<String>,
     },
     /// Let a hold take effect
     Approve {
         /// Its id, as `held list` prints it
-        id: String,
+        #[arg(required_unless_present = "batch")]
+        id: Option<String>,
+        /// All of this batch instead
+        #[arg(long, conflicts_with_all = ["id", "address", "scope"], value_name = "BATCH")]
+        batch: Option<String>,
         /// Whom it is about, where the hold does not know
         #[arg(long)]
         address: Option<String>,
@@ -46,7 +53,11 @@ pub(super) enum HeldCommand {
     /// End a hold without effect
     Dismiss {
         /// Its id, as `held list` prints it
-        id: String,
+        #[arg(required_unless_present = "batch")]
+        id: Option<String>,
+        /// All of this batch instead
+        #[arg(long, conflicts_with = "id", value_name = "BATCH")]
+        batch: Option<String>,
     },
 }
 
@@ -55,8 +66,13 @@ impl HeldArgs {
     pub(super) fn run(&self, data_dir: &Path, out: &mut dyn Write) -> Result<(), ClientError> {
         let client = self.client.connect(data_dir)?.everywhere();
         let answer = match &self.command {
-            HeldCommand::List { limit } => {
-                let found = client.pages("/v1/held", *limit)?;
+            HeldCommand::List { limit, batch } => {
+                let filter = batch.as_deref().map(encoded);
+                let path = match filter {
+                    Some(batch) => format!("/v1/held?batch={batch}"),
+                    None => "/v1/held".to_owned(),
+                };
+                let found = client.pages(&path, *limit)?;
                 if client.json {
                     return print_json(out, &json!({"items": found}));
                 }
@@ -64,26 +80,32 @@ impl HeldArgs {
             }
             HeldCommand::Approve {
                 id,
+                batch,
                 address,
                 scope,
                 note,
             } => {
-                let mut call = Map::new();
                 let scope = &scope.map(|scope| scope.to_string());
-                for (name, value) in [("address", address), ("scope", scope), ("note", note)] {
-                    if let Some(value) = value {
-                        call.insert(name.to_owned(), value.as_str().into());
-                    }
-                }
-                let path = format!("/v1/held/{}/approve", encoded(id));
-                client.post(&path, &Value::Object(call))?
+                let given = [
+                    ("batch", batch),
+                    ("address", address),
+                    ("scope", scope),
+                    ("note", note),
+                ];
+                client.post(&path(id.as_deref(), "approve"), &body(&given))?
             }
-            HeldCommand::Dismiss { id } => {
-                client.post(&format!("/v1/held/{}/dismiss", encoded(id)), &json!({}))?
+            HeldCommand::Dismiss { id, batch } => {
+                let given = [("batch", batch)];
+                client.post(&path(id.as_deref(), "dismiss"), &body(&given))?
             }
         };
         if client.json {
             return print_json(out, &answer);
+        }
+        if answer.get("batch").is_some() {
+            let names = ["/batch", "/decision", "/decided"];
+            print_table(out, &[names.map(|name| cell(&answer, name)).to_vec()])?;
+            return say_if_not_indexed(out, &answer);
         }
         let mut row = vec![cell(&answer, "/id"), cell(&answer, "/decision")];
         if answer.get("suppression").is_some_and(Value::is_object) {
@@ -95,7 +117,25 @@ impl HeldArgs {
     }
 }
 
-const NAMES: [&str; 9] = [
+/// Where one hold is decided, or a batch.
+fn path(id: Option<&str>, decision: &str) -> String {
+    match id {
+        Some(id) => format!("/v1/held/{}/{decision}", encoded(id)),
+        None => format!("/v1/held/{decision}"),
+    }
+}
+
+fn body(given: &[(&str, &Option<String>)]) -> Value {
+    let mut call = Map::new();
+    for (name, value) in given {
+        if let Some(value) = value {
+            call.insert((*name).to_owned(), value.as_str().into());
+        }
+    }
+    Value::Object(call)
+}
+
+const NAMES: [&str; 10] = [
     "ID",
     "AT",
     "TENANT",
@@ -105,9 +145,10 @@ const NAMES: [&str; 9] = [
     "RECIPIENT",
     "ADDRESS",
     "REPORTER",
+    "BATCH",
 ];
 
-fn row(item: &Value) -> [String; 9] {
+fn row(item: &Value) -> [String; 10] {
     let effects = item.pointer("/event/effects").and_then(Value::as_array);
     let hold = effects
         .into_iter()
@@ -124,6 +165,7 @@ fn row(item: &Value) -> [String; 9] {
         cell(item, "/event/recipient"),
         cell(item, "/event/address"),
         reporter(item),
+        cell(item, "/batch"),
     ]
 }
 

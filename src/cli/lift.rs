@@ -5,8 +5,10 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::client::{ClientArgs, ClientError, cell, items, print_json, print_table};
+use super::client::{Client, ClientArgs, ClientError, cell, items, print_json, print_table};
 use super::suppress::{refused, say_if_not_indexed};
+use crate::model::bounce::BounceClass;
+use crate::model::clock::Timestamp;
 use crate::model::recipient::RecipientKey;
 use crate::model::suppression::{Reason, Scope};
 
@@ -14,7 +16,7 @@ use crate::model::suppression::{Reason, Scope};
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct LiftArgs {
     /// Addresses, or recipient keys of 20 hexadecimal digits
-    #[arg(required = true, value_name = "ADDRESS")]
+    #[arg(required_unless_present = "reason", value_name = "ADDRESS")]
     pub(super) addresses: Vec<String>,
     /// Only this scope: all, marketing or stream:N
     #[arg(long)]
@@ -22,6 +24,18 @@ pub(super) struct LiftArgs {
     /// Only this reason: complaint, unsubscribe, bounce, manual or import
     #[arg(long)]
     pub(super) reason: Option<Reason>,
+    /// Without addresses: only bounces of this class, for instance bad-mailbox
+    #[arg(long, conflicts_with = "addresses")]
+    pub(super) class: Option<BounceClass>,
+    /// Without addresses: only bounces of this provider, the domain of its servers
+    #[arg(long, conflicts_with = "addresses", value_name = "DOMAIN")]
+    pub(super) provider: Option<String>,
+    /// Without addresses: only what stands since then or later, RFC 3339
+    #[arg(long, conflicts_with = "addresses", value_name = "TIME")]
+    pub(super) since: Option<Timestamp>,
+    /// Without addresses: only what stands since before then, RFC 3339
+    #[arg(long, conflicts_with = "addresses", value_name = "TIME")]
+    pub(super) until: Option<Timestamp>,
     /// Why, in words; kept in the history
     #[arg(long, value_name = "TEXT")]
     pub(super) note: String,
@@ -34,6 +48,9 @@ impl LiftArgs {
     /// Lifts and prints what ended.
     pub(super) fn run(&self, data_dir: &Path, out: &mut dyn Write) -> Result<(), ClientError> {
         let client = self.client.connect(data_dir)?;
+        if self.addresses.is_empty() {
+            return self.run_filter(&client, out);
+        }
         let named: Vec<Value> = self.addresses.iter().map(|text| self.item(text)).collect();
         let call = json!({"items": named, "note": self.note});
         let answer = client.post("/v1/suppressions/lift", &call)?;
@@ -46,6 +63,31 @@ impl LiftArgs {
             say_if_not_indexed(out, &answer)?;
         }
         refused(&answer)
+    }
+
+    /// Lifts all that the filter finds.
+    fn run_filter(&self, client: &Client, out: &mut dyn Write) -> Result<(), ClientError> {
+        let mut filter = Map::new();
+        let given = [
+            ("reason", self.reason.map(|reason| reason.to_string())),
+            ("scope", self.scope.map(|scope| scope.to_string())),
+            ("class", self.class.map(|class| class.to_string())),
+            ("provider", self.provider.clone()),
+            ("since", self.since.map(|since| since.to_string())),
+            ("until", self.until.map(|until| until.to_string())),
+        ];
+        for (name, value) in given {
+            if let Some(value) = value {
+                filter.insert(name.to_owned(), value.into());
+            }
+        }
+        let call = json!({"filter": filter, "note": self.note});
+        let answer = client.post("/v1/suppressions/lift", &call)?;
+        if client.json {
+            return print_json(out, &answer);
+        }
+        writeln!(out, "lifted {}", cell(&answer, "/lifted"))?;
+        say_if_not_indexed(out, &answer)
     }
 
     fn item(&self, text: &str) -> Value {

@@ -132,6 +132,26 @@ section! {
     pub struct Policy {
         /// Whether complaints of type fraud, virus and other suppress like abuse.
         raise_other_complaints: bool = default(false);
+        /// On how many different days (UTC) mail to an address must fail softly, none delivered
+        /// between, until it is taken for dead.
+        soft_failures: u32 = default(5);
+        /// How far the first and the last of these days must be apart.
+        soft_spread: Duration = default(Duration::from_hours(15 * 24));
+        /// On how many different days a mailbox must be full until it is taken for dead.
+        full_failures: u32 = default(5);
+        /// Within how long.
+        full_within: Duration = default(Duration::from_hours(30 * 24));
+        /// How long a soft failure counts.
+        soft_memory: Duration = default(Duration::from_hours(90 * 24));
+        /// Recipients that one provider may call dead in an hour before the brake looks closer.
+        brake_bounces: u32 = default(200);
+        /// How many times those of its busiest hour they may be. Beyond, all of that hour are held.
+        brake_factor: u32 = default(3);
+        /// How far back the busiest hour is looked for.
+        brake_history: Duration = default(Duration::from_hours(14 * 24));
+        /// Bounces of one provider in a day, of one class that is our own fault, that raise an
+        /// alarm.
+        signal_bounces: u32 = default(100);
     }
 }
 

@@ -4,6 +4,7 @@
 //! path asks memory alone.
 
 mod accept;
+mod alarms;
 mod body;
 mod caller;
 mod changes;
@@ -151,7 +152,7 @@ fn sending() -> OpenApiRouter<Api> {
         .routes(routes!(tokens::mint))
         .routes(routes!(tokens::inspect::explain))
         .routes(routes!(changes::changes))
-        .routes(routes!(events::events))
+        .routes(routes!(events::events, events::add::tell_all))
 }
 
 /// What operators look at and decide.
@@ -164,6 +165,9 @@ fn evidence() -> OpenApiRouter<Api> {
         .routes(routes!(held::decide::approve_one))
         .routes(routes!(held::decide::dismiss_one))
         .routes(routes!(explain::explain))
+        .routes(routes!(held::together::approve_all))
+        .routes(routes!(held::together::dismiss_all))
+        .routes(routes!(alarms::list))
 }
 
 /// What exists.

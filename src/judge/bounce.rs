@@ -8,8 +8,6 @@ mod phrase;
 pub mod provider;
 pub mod rules;
 
-use serde::Serialize;
-
 use crate::model::bounce::{Action, BounceClass, Severity};
 use crate::report::status::{Delivery, Outcome};
 use mapping::Mapped;
@@ -78,57 +76,6 @@ impl Assessment {
     pub fn mapped(&self) -> Mapped {
         mapping::of(self.class, self.permanent)
     }
-}
-
-/// An outcome and what it means, as it is told to people and programs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Told {
-    /// Whom it is about.
-    pub address: Option<String>,
-    /// What became of it.
-    pub action: Action,
-    /// The status code.
-    pub status: Option<String>,
-    /// The server's reply code.
-    pub smtp_code: Option<u16>,
-    /// Why.
-    pub class: BounceClass,
-    /// What it says about the address.
-    pub severity: Severity,
-    /// Whether it was given up.
-    pub permanent: Option<bool>,
-    /// The server's text.
-    pub diagnostic: Option<String>,
-    /// The server.
-    pub remote_mta: Option<String>,
-    /// Whose server it is.
-    pub provider: Option<String>,
-    /// The rule that decided.
-    pub rule: String,
-    /// The same in the words of other systems.
-    pub mapped: Mapped,
-}
-
-/// Every outcome of a notification with what it means, in order.
-pub fn told(delivery: &Delivery, rules: &Rules) -> Vec<Told> {
-    let one = |outcome: &Outcome| {
-        let assessment = rules.assess(outcome, delivery);
-        Told {
-            address: outcome.recipient().map(str::to_owned),
-            action: outcome.action,
-            status: outcome.status.clone(),
-            smtp_code: outcome.smtp_code,
-            class: assessment.class,
-            severity: assessment.severity,
-            permanent: assessment.permanent,
-            diagnostic: outcome.diagnostic.clone(),
-            remote_mta: outcome.remote_mta.clone(),
-            mapped: assessment.mapped(),
-            provider: assessment.provider,
-            rule: assessment.rule,
-        }
-    };
-    delivery.outcomes.iter().map(one).collect()
 }
 
 #[cfg(test)]

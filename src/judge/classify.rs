@@ -1,17 +1,19 @@
 //! What a mail is decides first, then the mailbox that it came to: from a reading to the questions
 //! that the table answers.
 
+use super::bounce_case;
 use super::identify::{self, Identity};
-use super::table::{Token, What};
+use super::table::{Fate, Token, What};
 use crate::model::address::Address;
-use crate::model::bounce::Action;
 use crate::model::event::Detail;
 use crate::model::mailbox::Role;
 use crate::model::receipt::Envelope;
 use crate::report::arf::{Feedback, FeedbackType};
+use crate::report::automatic::Automatic;
 use crate::report::autoreply::Certainty;
 use crate::report::{self, Reading};
 use crate::token::keyring::Keyring;
+use crate::token::wire::Use;
 
 /// Octets of one text that is kept as evidence.
 const MAX_DETAIL: usize = 512;
@@ -38,6 +40,10 @@ pub fn matters(reading: &Reading, envelope: &Envelope, keyring: &Keyring) -> Vec
             let each = reports.iter().zip(identities);
             each.map(|(report, identity)| of_report(report, identity, reading))
                 .collect()
+        }
+        report::What::Delivery(delivery) => {
+            let identity = identify::by_envelope(envelope.token.as_deref(), keyring);
+            bounce_case::of_delivery(delivery, &identity, (reading, envelope), keyring)
         }
         _ => vec![of_mail(reading, envelope, keyring)],
     }
@@ -73,8 +79,8 @@ fn of_report(report: &Feedback, identity: Identity, reading: &Reading) -> Matter
         source_ip: report.source_ip(),
         source_port: report.source_port(),
         incidents: report.incidents(),
-        rule: None,
         notes: notes(reading),
+        ..Detail::default()
     };
     Matter {
         what,
@@ -90,17 +96,11 @@ fn of_mail(reading: &Reading, envelope: &Envelope, keyring: &Keyring) -> Matter 
     let in_mail = || identify::in_mail(token, reading, keyring);
     let at_unsubscribe = envelope.mailbox.role == Role::Unsubscribe;
     let (what, identity) = match &reading.what {
-        report::What::Delivery(delivery) => {
-            let what = match delivery.gravest() {
-                Action::Failed => What::Bounce,
-                Action::Delayed => What::Delay,
-                Action::Delivered | Action::Relayed | Action::Expanded => What::Delivered,
-            };
-            (what, by_envelope())
-        }
         report::What::Disposition => (What::Disposition, by_envelope()),
         report::What::DmarcAggregate => (What::DmarcAggregate, by_envelope()),
         report::What::TlsReport => (What::TlsReport, by_envelope()),
+        report::What::DmarcFailure => (What::AuthFailure, by_envelope()),
+        report::What::Automatic(kind) => (of_automatic(*kind), by_envelope()),
         report::What::OptOut(_) | report::What::Mail if at_unsubscribe => {
             (What::UnsubscribeMail, in_mail())
         }
@@ -118,11 +118,21 @@ fn of_mail(reading: &Reading, envelope: &Envelope, keyring: &Keyring) -> Matter 
         report::What::AutoReply(_) => (What::AutoReply, by_envelope()),
         // Postmasters opt out too. A notice about delivery has the null sender (RFC 5321 §4.5.5).
         report::What::Notice(None | Some(Certainty::Likely))
-            if at_unsubscribe && has_sender(envelope) =>
+            if at_unsubscribe && !envelope.has_null_sender() =>
         {
             told_by_envelope(What::Unrecognised, by_envelope())
         }
+        // At a bounce address nothing else has the null sender.
+        report::What::OtherReport
+        | report::What::Notice(_)
+        | report::What::Mail
+        | report::What::Unreadable
+            if is_unread_bounce(envelope, &by_envelope()) =>
+        {
+            (What::Fate(Fate::Unread), by_envelope())
+        }
         report::What::Feedback(_)
+        | report::What::Delivery(_)
         | report::What::OtherReport
         | report::What::Notice(_)
         | report::What::Mail
@@ -132,15 +142,13 @@ fn of_mail(reading: &Reading, envelope: &Envelope, keyring: &Keyring) -> Matter 
         What::UnsubscribeMail => reading.from.iter().cloned().collect(),
         _ => Vec::new(),
     };
-    let reporter = match &reading.what {
-        report::What::Delivery(delivery) => delivery.reporting_mta.as_deref().and_then(extract),
-        _ => None,
-    };
-    let reporter = reporter.or_else(|| author_domain(reading));
-    let detail = Detail {
-        reporter,
-        notes: notes(reading),
-        ..Detail::default()
+    let detail = match what {
+        What::Fate(_) => bounce_case::unread_detail(reading, envelope),
+        _ => Detail {
+            reporter: author_domain(reading),
+            notes: notes(reading),
+            ..Detail::default()
+        },
     };
     Matter {
         what,
@@ -150,11 +158,26 @@ fn of_mail(reading: &Reading, envelope: &Envelope, keyring: &Keyring) -> Matter 
     }
 }
 
-fn has_sender(envelope: &Envelope) -> bool {
-    envelope
-        .mail_from
-        .as_ref()
-        .is_some_and(|sender| !sender.is_empty())
+/// What a program wrote about nothing that is asked here.
+const fn of_automatic(kind: Automatic) -> What {
+    match kind {
+        Automatic::Challenge => What::Challenge,
+        Automatic::Ticket | Automatic::ListNotice => What::AutoReply,
+        Automatic::Calendar | Automatic::Newsletter | Automatic::SuppressionNotice => {
+            What::OtherMail
+        }
+    }
+}
+
+/// Whether a mail came to a bounce address with a token that proves bounces, as bounces do.
+fn is_unread_bounce(envelope: &Envelope, identity: &Identity) -> bool {
+    envelope.mailbox.role == Role::Bounce
+        && envelope.has_null_sender()
+        && identity.is_by_envelope()
+        && identity
+            .token
+            .as_ref()
+            .is_some_and(|token| token.purpose == Use::Bounce && !token.revoked)
 }
 
 /// An opt-out if the address that it was delivered to carries a token, else `otherwise`.
@@ -170,23 +193,24 @@ fn told_by_envelope(otherwise: What, identity: Identity) -> (What, Identity) {
     )
 }
 
-fn author_domain(reading: &Reading) -> Option<String> {
+pub(super) fn author_domain(reading: &Reading) -> Option<String> {
     reading
         .from
         .as_ref()
         .and_then(|from| extract(from.domain()))
 }
 
-fn notes(reading: &Reading) -> Vec<String> {
-    reading
-        .notes
-        .iter()
-        .map(|note| note.as_str().to_owned())
-        .collect()
+pub(super) fn notes(reading: &Reading) -> Vec<String> {
+    let kind = match &reading.what {
+        report::What::Automatic(kind) => Some(kind.as_str()),
+        _ => None,
+    };
+    let notes = reading.notes.iter().map(|note| note.as_str());
+    notes.chain(kind).map(str::to_owned).collect()
 }
 
 /// A text as it is kept: without control characters, cut at [`MAX_DETAIL`] octets.
-fn extract(text: &str) -> Option<String> {
+pub(super) fn extract(text: &str) -> Option<String> {
     let mut kept = String::new();
     for char in text.trim().chars().filter(|char| !char.is_control()) {
         if kept.len() + char.len_utf8() > MAX_DETAIL {

@@ -1,8 +1,9 @@
 //! The one table of judgement: what happened, how it is proven, and what follows. Pure; every row
 //! has a name, which the event keeps as its `rule`.
 
+use super::delivery;
 use crate::model::authentication::Authentication;
-use crate::model::event::{Effect, EventKind, HoldReason, Proof};
+use crate::model::event::{Effect, EventKind, HoldReason, Proof, SoftFailure};
 use crate::model::mailbox::Role;
 use crate::model::stream::StreamNumber;
 use crate::model::suppression::{Reason, Scope};
@@ -26,16 +27,16 @@ pub enum What {
     OneClick,
     /// A report of failed authentication.
     AuthFailure,
-    /// Mail could not be delivered.
-    Bounce,
-    /// Mail is delayed.
-    Delay,
-    /// Mail was delivered.
-    Delivered,
+    /// What became of a mail.
+    Fate(Fate),
     /// A message disposition notification.
     Disposition,
     /// An automatic reply.
     AutoReply,
+    /// Somebody wants a person to prove that he is one.
+    Challenge,
+    /// Mail of a program to many, an invitation: it says nothing about a recipient.
+    OtherMail,
     /// A DMARC aggregate report.
     DmarcAggregate,
     /// An SMTP TLS report.
@@ -44,6 +45,31 @@ pub enum What {
     Human,
     /// Nobody can read it.
     Unrecognised,
+}
+
+/// What became of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It could not be delivered: the address is dead.
+    Hard,
+    /// It could not be delivered. The address that is dead, if one is named, is not the one that
+    /// the token was made for: an alias or a forwarder stands between.
+    HardElsewhere,
+    /// It could not be delivered, which counts against the address.
+    Soft(SoftFailure),
+    /// It could not be delivered, and we are to blame.
+    Ours,
+    /// It could not be delivered to this address, in a notification that says of the token's own
+    /// address what became of it.
+    Aside,
+    /// It came to a bounce address with the null sender, and nobody can read it.
+    Unread,
+    /// It is still tried.
+    Delayed,
+    /// It was delivered.
+    Delivered,
+    /// It went on to where nobody tells what becomes of it, or was delivered beside a failure.
+    Relayed,
 }
 
 /// What the search for tokens came to.
@@ -97,6 +123,19 @@ pub struct Case {
     pub mailbox_stream: Option<StreamNumber>,
     /// Policy: `fraud`, `virus` and `other` count like `abuse`.
     pub raise_other_complaints: bool,
+    /// Who can speak of a delivery.
+    pub witness: Witness,
+}
+
+/// Whether the receipt may speak of what became of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Witness {
+    /// It came by a token of use `bounce`, which stands in the envelope alone.
+    BounceToken,
+    /// The tenant's own systems say so.
+    Operator,
+    /// Anybody could have sent it: a feedback token is known to whoever got a copy of the mail.
+    Nobody,
 }
 
 /// What follows from a case.
@@ -148,11 +187,11 @@ pub fn decide(case: &Case) -> Decision {
         What::NotSpam => record(EventKind::NotSpam, "not-spam"),
         What::OptOutReport | What::UnsubscribeMail | What::OneClick => opt_out(case),
         What::AuthFailure => record(EventKind::DmarcFailure, "auth-failure"),
-        What::Bounce => record(EventKind::Bounce, "bounce"),
-        What::Delay => record(EventKind::Delay, "delay"),
-        What::Delivered => record(EventKind::Delivered, "delivered"),
+        What::Fate(fate) => delivery::decide(case, fate),
         What::Disposition => record(EventKind::ReadReceipt, "disposition"),
         What::AutoReply => record(EventKind::AutoReply, "auto-reply"),
+        What::Challenge => record(EventKind::Challenge, "challenge"),
+        What::OtherMail => record(EventKind::NotFeedback, "other-mail"),
         What::DmarcAggregate => record(EventKind::DmarcAggregate, "dmarc-aggregate"),
         What::TlsReport => record(EventKind::TlsReport, "tls-report"),
         What::Human => record(EventKind::NotFeedback, "human"),
@@ -234,7 +273,12 @@ fn complaint(case: &Case) -> Decision {
                 HoldReason::RevokedKey => "complaint-revoked-key",
                 HoldReason::ConflictingTokens => "complaint-conflicting-tokens",
                 HoldReason::TooManyCandidates => "complaint-too-many-candidates",
-                HoldReason::Unproven | HoldReason::Transactional | HoldReason::NoTenant => {
+                HoldReason::Unproven
+                | HoldReason::Transactional
+                | HoldReason::NoTenant
+                | HoldReason::Braked
+                | HoldReason::NoDeliveries
+                | HoldReason::UnreadBounces => {
                     if case.role == Role::Cfbl {
                         "complaint-cfbl-unauthenticated"
                     } else {
@@ -310,13 +354,18 @@ fn opt_out(case: &Case) -> Decision {
                 HoldReason::TooManyCandidates => {
                     (mailbox_scope(case), "unsubscribe-too-many-candidates")
                 }
-                HoldReason::Unproven | HoldReason::Transactional | HoldReason::NoTenant
-                    if case.role == Role::Cfbl =>
-                {
-                    (mailbox_scope(case), "unsubscribe-cfbl-unauthenticated")
-                }
-                HoldReason::Unproven | HoldReason::Transactional | HoldReason::NoTenant => {
-                    (mailbox_scope(case), "unsubscribe-unproven")
+                HoldReason::Unproven
+                | HoldReason::Transactional
+                | HoldReason::NoTenant
+                | HoldReason::Braked
+                | HoldReason::NoDeliveries
+                | HoldReason::UnreadBounces => {
+                    let rule = if case.role == Role::Cfbl {
+                        "unsubscribe-cfbl-unauthenticated"
+                    } else {
+                        "unsubscribe-unproven"
+                    };
+                    (mailbox_scope(case), rule)
                 }
             };
             (

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::authentication::Authentication;
+use super::bounce::{Action, BounceClass, Severity, Stage};
 use super::receipt::ReceiptId;
 use super::recipient::RecipientKey;
 use super::stream::StreamNumber;
@@ -39,7 +40,7 @@ words! {
         DmarcFailure = "dmarc-failure",
         /// An SMTP TLS report.
         TlsReport = "tls-report",
-        /// Kept for people.
+        /// Nothing that is about a recipient: kept for people.
         NotFeedback = "not-feedback",
         /// Nobody could read it.
         Unrecognised = "unrecognised",
@@ -132,6 +133,71 @@ pub enum Effect {
     },
     /// Nothing for the recipient; counted as a signal about our own sending.
     Signal,
+    /// The same as `Suppress`, unless a provider answers so for too many at once: then it is held.
+    /// Settled when it is stored.
+    SuppressUnlessBraked {
+        /// How much it stops.
+        scope: Scope,
+        /// Why.
+        reason: Reason,
+    },
+    /// A failure is counted against the recipient; what many of them mean is settled when it is
+    /// stored.
+    CountSoft(SoftFailure),
+    /// Mail has arrived: the failures counted so far are forgotten.
+    ResetSoft,
+}
+
+impl Effect {
+    /// Its name in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Suppress { .. } => "suppress",
+            Self::Hold { .. } => "hold",
+            Self::Signal => "signal",
+            Self::SuppressUnlessBraked { .. } => "suppress-unless-braked",
+            Self::CountSoft(_) => "count-soft",
+            Self::ResetSoft => "reset-soft",
+        }
+    }
+
+    /// How much it stops or would stop, and why.
+    pub const fn stops(self) -> Option<(Scope, Reason)> {
+        match self {
+            Self::Suppress { scope, reason }
+            | Self::SuppressUnlessBraked { scope, reason }
+            | Self::Hold { scope, reason, .. } => Some((scope, reason)),
+            Self::Signal | Self::CountSoft(_) | Self::ResetSoft => None,
+        }
+    }
+
+    /// Why it waits for an operator.
+    pub const fn because(self) -> Option<HoldReason> {
+        match self {
+            Self::Hold { because, .. } => Some(because),
+            _ => None,
+        }
+    }
+
+    /// What is counted.
+    pub const fn failure(self) -> Option<SoftFailure> {
+        match self {
+            Self::CountSoft(failure) => Some(failure),
+            _ => None,
+        }
+    }
+}
+
+words! {
+    /// What kind of failure is counted.
+    pub enum SoftFailure as "failure" {
+        /// A failure that was read.
+        Failed = "failed",
+        /// The mailbox holds no more.
+        MailboxFull = "mailbox-full",
+        /// A mail at a bounce address that nobody can read: alone it never suppresses.
+        Unread = "unread",
+    }
 }
 
 words! {
@@ -149,6 +215,12 @@ words! {
         Transactional = "transactional",
         /// No tenant could be named.
         NoTenant = "no-tenant",
+        /// A provider says of too many at once that they do not exist.
+        Braked = "braked",
+        /// Failures are counted, but the tenant does not tell what was delivered.
+        NoDeliveries = "no-deliveries",
+        /// The failures that were counted are mostly mails that nobody can read.
+        UnreadBounces = "unread-bounces",
     }
 }
 
@@ -180,12 +252,62 @@ pub struct Detail {
     /// Incidents: how many mails the report stands for, 1 to 1,000,000 (RFC 5965 §3.2).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incidents: Option<u32>,
+    /// What became of the mail, as a bounce says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<Action>,
+    /// The enhanced status code of a bounce (RFC 3463).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// The reply code of the server that refused, 200 to 599.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smtp_code: Option<u16>,
+    /// At which step of the SMTP dialogue it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
+    /// Why a mail was not delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<BounceClass>,
+    /// What a bounce says about the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    /// Whether the mail was given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permanent: Option<bool>,
+    /// The server's text, on one line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diagnostic: Option<String>,
+    /// The server that refused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_mta: Option<String>,
+    /// The organisational domain of whoever refused it: see
+    /// [`provider`](crate::model::provider).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The rule by which the bounce was classified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bounce_rule: Option<String>,
     /// The rule of the judgement table that decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// What else a person should know: why it could not be read, what was odd.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+impl Detail {
+    /// The same without the addresses that a server's text may name.
+    #[must_use]
+    pub fn without_addresses(&self) -> Self {
+        let masked = |text: &String| {
+            let words = text.split(' ');
+            let masked = words.map(|word| if word.contains('@') { "…" } else { word });
+            masked.collect::<Vec<_>>().join(" ")
+        };
+        Self {
+            diagnostic: self.diagnostic.as_ref().map(masked),
+            ..self.clone()
+        }
+    }
 }
 
 /// One judged fact about one recipient.

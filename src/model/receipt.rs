@@ -131,6 +131,13 @@ pub struct Envelope {
     pub content_type: Option<String>,
 }
 
+impl Envelope {
+    /// Whether it came by mail with the null reverse-path `<>` (RFC 5321 §4.5.5).
+    pub fn has_null_sender(&self) -> bool {
+        self.mail_from.as_ref().is_some_and(String::is_empty)
+    }
+}
+
 /// One thing accepted at a door for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::asserted;
 use super::header::{self, Header};
 use super::mime::Entity;
+use super::{MAX_RETURNED, asserted, jmrp, xarf};
 use crate::model::address::Address;
 use crate::model::words::words;
 
@@ -15,9 +15,6 @@ pub const MAX_REPORTS: usize = 100;
 
 /// Octets of a report part that are read.
 const MAX_REPORT_PART: usize = 256 * 1024;
-
-/// Octets of a returned mail that are read: its header and the beginning of its body.
-const MAX_RETURNED: usize = 320 * 1024;
 
 /// Fields that appear at most once (RFC 5965 §3.1 and §3.2).
 const AT_MOST_ONCE: [&str; 9] = [
@@ -91,7 +88,13 @@ pub struct Feedback {
     pub returned: Header,
     /// The beginning of the returned mail's body as received. It may quote anybody's tokens.
     pub returned_body: Vec<u8>,
-    malformed: bool,
+    /// What tells that it is one, for people.
+    pub sign: &'static str,
+    /// Whom another form than ARF says it is about; more may stand in `fields`.
+    pub(super) asserted: Vec<Address>,
+    /// From where the reporter got the mail, where another form says so.
+    pub(super) source: Option<IpAddr>,
+    pub(super) malformed: bool,
 }
 
 impl Feedback {
@@ -109,19 +112,16 @@ impl Feedback {
     /// The addresses that the report says it is about, in order, each once. Redactions and hashes
     /// are none.
     pub fn recipients(&self) -> Vec<Address> {
-        let mut found = Vec::new();
+        let fields = RECIPIENT_FIELDS.iter();
+        let fields = fields.flat_map(|name| self.fields.all(name));
+        let named = fields.filter_map(|field| asserted::address(&field.value()));
         let mut seen = BTreeSet::new();
-        for field in RECIPIENT_FIELDS
+        self.asserted
             .iter()
-            .flat_map(|name| self.fields.all(name))
-        {
-            if let Some(address) = asserted::address(&field.value())
-                && seen.insert(address.clone())
-            {
-                found.push(address);
-            }
-        }
-        found
+            .cloned()
+            .chain(named)
+            .filter(|address| seen.insert(address.clone()))
+            .collect()
     }
 
     /// The values of the report's fields that may carry the sender's token, as received.
@@ -156,6 +156,9 @@ impl Feedback {
 
     /// Source-IP (RFC 5965 §3.2), also with the prefix `IPv6:` or with text behind it.
     pub fn source_ip(&self) -> Option<IpAddr> {
+        if self.source.is_some() {
+            return self.source;
+        }
         let value = self.fields.first("source-ip")?;
         let word = value.split([' ', '\t', '(', ';']).next()?;
         let word = word.trim_start_matches('[').trim_end_matches(']');
@@ -205,6 +208,13 @@ impl Feedback {
             fields,
             returned: Header::default(),
             returned_body: Vec::new(),
+            sign: if part.media.is("message/feedback-report") {
+                "a message/feedback-report part (RFC 5965)"
+            } else {
+                "a part with the fields of a report in a multipart/report (RFC 5965)"
+            },
+            asserted: Vec::new(),
+            source: None,
         };
         feedback.malformed |=
             feedback.fields.has("source-port") && feedback.source_port().is_none();
@@ -213,12 +223,30 @@ impl Feedback {
             let content = returned.content(MAX_RETURNED);
             let message = header::repair_returned(&content);
             let (header, at) = Header::scan(&message);
-            let body = message.get(at..).unwrap_or_default();
-            feedback.returned = header;
-            let body = body.get(..super::MAX_TEXT).unwrap_or(body);
-            feedback.returned_body = body.to_vec();
+            feedback.set_returned(header, message.get(at..).unwrap_or_default());
         }
         feedback
+    }
+
+    /// A report in another form than ARF, of which nothing but the type is known yet.
+    pub(super) fn in_other_form(feedback_type: FeedbackType, sign: &'static str) -> Self {
+        Self {
+            feedback_type,
+            given_type: Some(feedback_type.as_str().to_owned()),
+            fields: Header::default(),
+            returned: Header::default(),
+            returned_body: Vec::new(),
+            sign,
+            asserted: Vec::new(),
+            source: None,
+            malformed: false,
+        }
+    }
+
+    /// What came back; of the body the beginning is kept.
+    pub(super) fn set_returned(&mut self, header: Header, body: &[u8]) {
+        self.returned = header;
+        self.returned_body = body.get(..super::MAX_TEXT).unwrap_or(body).to_vec();
     }
 
     /// The first type given counts, unless another one contradicts it by saying that this is no
@@ -244,8 +272,14 @@ impl Feedback {
 pub fn reports_in(root: &Entity<'_>) -> Vec<Feedback> {
     let mut found = Vec::new();
     collect(root, &mut found);
-    if found.is_empty() && is_xarf_mail(root) {
-        found.push(xarf());
+    if found.iter().all(Feedback::is_xarf)
+        && let Some(report) = xarf::report_in(root)
+    {
+        // What only announces it says nothing that the JSON does not say.
+        found = vec![report];
+    }
+    if found.is_empty() {
+        found.extend(jmrp::report_in(root));
     }
     found
 }
@@ -310,31 +344,6 @@ fn is_unlabelled_header(part: &Entity<'_>) -> bool {
     ) && header::begins_with_header(&header::repair_returned(&part.content(MAX_RETURNED)))
 }
 
-/// A mail with a JSON part that has the marks of an XARF report (version 3 or 4).
-fn is_xarf_mail(root: &Entity<'_>) -> bool {
-    root.walk().iter().any(|part| {
-        matches!(
-            part.media.essence(),
-            "application/json" | "application/xarf+json"
-        ) && {
-            let text = part.text(MAX_REPORT_PART);
-            text.contains("\"xarf_version\"")
-                || (text.contains("\"ReporterInfo\"") && text.contains("\"Report\""))
-        }
-    })
-}
-
-fn xarf() -> Feedback {
-    Feedback {
-        feedback_type: FeedbackType::Xarf,
-        given_type: Some(FeedbackType::Xarf.as_str().to_owned()),
-        fields: Header::default(),
-        returned: Header::default(),
-        returned_body: Vec::new(),
-        malformed: false,
-    }
-}
-
 /// The type's word, lower-case, without comment or parameters.
 fn type_of(value: &str) -> String {
     let word = value
@@ -344,7 +353,7 @@ fn type_of(value: &str) -> String {
     word.trim_matches('"').to_ascii_lowercase()
 }
 
-fn registered(word: &str) -> FeedbackType {
+pub(super) fn registered(word: &str) -> FeedbackType {
     match word {
         // Both are older than the standard and mean the same.
         "opt-out-list" => FeedbackType::OptOut,

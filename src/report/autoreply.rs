@@ -1,68 +1,18 @@
 //! Automatic replies (RFC 3834): recognised where several signs agree, because one sign alone also
 //! stands in bounces, notifications and Apple's opt-outs.
 
+mod subjects;
+
 use super::asserted;
 use super::header::Header;
-
-/// Beginnings of Subjects, lower-case, behind an opening bracket if there is one. Behind `Re:` a
-/// person answers to an automatic reply.
-const SUBJECTS: [&str; 44] = [
-    "automatic reply",
-    "auto reply",
-    "auto-reply",
-    "autoreply",
-    "auto response",
-    "auto-response",
-    "autoresponse",
-    "automated reply",
-    "automated response",
-    "auto:",
-    "out of office",
-    "out-of-office",
-    "out of the office",
-    "vacation reply",
-    "vacation:",
-    "on vacation",
-    "away until",
-    "away from my mail",
-    "i am away",
-    "i'm away",
-    // Japanese: automatic answer, automatic reply, absence.
-    "自動応答",
-    "自動返信",
-    "不在",
-    // German
-    "automatische antwort",
-    "automatische abwesenheit",
-    "abwesenheitsnotiz",
-    "abwesenheit",
-    "abwesend",
-    // French
-    "réponse automatique",
-    "absence du bureau",
-    "absent du bureau",
-    // Spanish
-    "respuesta automática",
-    "respuesta automatica",
-    "fuera de la oficina",
-    "fuera de oficina",
-    // Italian, Portuguese, Dutch, Polish, Swedish, Danish, Norwegian, Finnish
-    "risposta automatica",
-    "resposta automática",
-    "automatisch antwoord",
-    "automatisch bericht",
-    "automatyczna odpowiedź",
-    "odpowiedź automatyczna",
-    "autosvar",
-    "automatisk svar",
-    "automaattinen vastaus",
-];
+use subjects::{ANYWHERE, SUBJECTS};
 
 /// Fields that only programs for automatic replies write.
-const OWN_FIELDS: [&str; 4] = [
+const OWN_FIELDS: [&str; 5] = [
     "x-autoreply",
     "x-autorespond",
     "x-autoresponder",
+    "x-auto-reply",
     "x-vacation",
 ];
 
@@ -78,20 +28,39 @@ pub enum Certainty {
     Likely,
 }
 
-/// How sure it is that this is an automatic reply; `None` if nothing or too little says so.
-pub fn certainty(header: &Header, subject: &str) -> Option<Certainty> {
+/// How sure it is that this is an automatic reply; `None` if nothing or too little says so. Whether
+/// its envelope has the null sender (RFC 3834 §3.3) is told, because the mail may not say it.
+pub fn certainty(header: &Header, subject: &str, null_sender: bool) -> Option<Certainty> {
     let says_so = subject_says_so(subject);
     let own = has_own_mark(header);
     let replied = automatic(header) == Some(Automatic::Replied);
+    let null_sender = null_sender || has_null_return_path(header);
     // People answer mails too, under any Subject: that supports only what a program has marked.
     let answers = header.has("in-reply-to") || header.has("references");
-    let supporting = supporting(header) + usize::from(answers && (own || replied));
+    let shared = supporting(header);
+    let supporting = shared + usize::from(null_sender) + usize::from(answers && (own || replied));
+    // A person's mail never has the null sender, and a daemon's has another author. Lists have it
+    // for bounces, and say that they are one.
+    let person = !is_delivery_notice(header) && !has_list_fields(header);
     match (says_so || own, replied, supporting) {
         (true, true, _) | (true, _, 1..) => Some(Certainty::Clear),
         _ if says_so && own => Some(Certainty::Clear),
         (true, false, 0) | (false, true, 1..) => Some(Certainty::Likely),
+        (false, false, _) if null_sender && shared > 0 && person => Some(Certainty::Likely),
         (false, ..) => None,
     }
+}
+
+fn has_null_return_path(header: &Header) -> bool {
+    header
+        .first("return-path")
+        .is_some_and(|path| path.starts_with("<>"))
+}
+
+fn has_list_fields(header: &Header) -> bool {
+    ["list-id", "list-unsubscribe", "list-post"]
+        .iter()
+        .any(|name| header.has(name))
 }
 
 #[derive(PartialEq)]
@@ -133,9 +102,19 @@ fn has_own_mark(header: &Header) -> bool {
 fn subject_says_so(subject: &str) -> bool {
     let subject = subject.to_lowercase();
     let subject = subject.trim_start_matches(|c: char| c.is_whitespace() || "[(【「".contains(c));
-    SUBJECTS
-        .iter()
-        .any(|beginning| subject.starts_with(beginning))
+    // A tag that a gateway puts in front may be closed before the words begin.
+    let behind_tag = subject
+        .split_once([']', ')', '】', '」'])
+        .map(|(_, rest)| rest.trim_start());
+    let begins = |text: &str| SUBJECTS.iter().any(|beginning| text.starts_with(beginning));
+    begins(subject)
+        || behind_tag.is_some_and(begins)
+        || ANYWHERE.iter().any(|text| subject.contains(text))
+}
+
+/// Whether a program says that it wrote the mail, whatever kind of program.
+pub(super) fn is_automatic(header: &Header) -> bool {
+    automatic(header).is_some() || has_own_mark(header) || supporting(header) > 0
 }
 
 /// Signs that an automatic reply shares with other mail.
@@ -148,9 +127,8 @@ fn supporting(header: &Header) -> usize {
         automatic(header) == Some(Automatic::Generated),
         matches!(precedence.as_str(), "bulk" | "junk"),
         header.has("x-auto-response-suppress"),
-        header
-            .first("return-path")
-            .is_some_and(|path| path.starts_with("<>")),
+        // Exchange, of rules that answer and of rules that forward.
+        header.has("x-ms-exchange-inbox-rules-loop"),
     ]
     .into_iter()
     .filter(|sign| *sign)
@@ -174,15 +152,15 @@ pub fn is_delivery_notice(header: &Header) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::mime::decode_words;
+    use crate::report::encoded_words::decode_words;
 
     fn of(text: &str) -> Option<Certainty> {
         let (header, _) = Header::scan(text.as_bytes());
         let subject = header
             .all("subject")
             .next()
-            .map_or(String::new(), |s| decode_words(s.raw()));
-        certainty(&header, &subject)
+            .map_or(String::new(), |s| decode_words(s.raw(), None));
+        certainty(&header, &subject, false)
     }
 
     // C-041
@@ -199,6 +177,13 @@ mod tests {
             "Abwesenheitsnotiz: News",
             "Réponse automatique : News",
             "Respuesta automática: News",
+            "AUTO: Alice Doe is out of the office (returning 5.11.2026)",
+            "[EXTERNAL] Automatic reply: News",
+            "Alice Doe is out of the office",
+            "자동 회신: News",
+            "自动回复: News",
+            "Автоматический ответ: News",
+            "\u{1b}$B<+F01~Ez\u{1b}(B: News",
         ] {
             let with = |sign: &str| of(&format!("From: a@b.example\nSubject: {subject}\n{sign}"));
             for sign in [
@@ -236,9 +221,22 @@ mod tests {
             "Subject: News\nX-Auto-Response-Suppress: All\nAuto-Submitted: auto-generated",
             "Subject: I was out of office",
             "Subject: Re: Out of office",
+            "Subject: [list] Weekly news\nPrecedence: bulk",
+            "From: a@b.example\nReturn-Path: <>\nSubject: Thank you",
+            "Return-Path: <>\nList-Id: <a.b>\nPrecedence: bulk\nSubject: News",
+            "From: postmaster@b.example\nReturn-Path: <>\nPrecedence: bulk\nSubject: News",
         ] {
             assert_eq!(of(text), None, "{text}");
         }
+        // RFC 3834 §3.3: the null sender, and a mark that it shares with other mail.
+        let thanks = "From: a@b.example\nReturn-Path: <>\nPrecedence: bulk\nSubject: Thank you";
+        assert_eq!(of(thanks), Some(Certainty::Likely));
+        let (header, _) = Header::scan(b"From: a@b.example\nPrecedence: bulk\nSubject: Thank you");
+        assert_eq!(
+            certainty(&header, "Thank you", true),
+            Some(Certainty::Likely)
+        );
+        assert_eq!(certainty(&header, "Thank you", false), None);
         for text in [
             "From: MAILER-DAEMON@b.example\nSubject: Out of office\nAuto-Submitted: auto-replied",
             "From: mailer-daemon\nAuto-Submitted: auto-replied",

@@ -100,6 +100,18 @@ impl Header {
         (header, at)
     }
 
+    /// The fields that another notation than that of mail gives, in order; at most [`MAX_FIELDS`].
+    pub fn of_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let field = |(name, value): (&str, &str)| Field {
+            name: name.trim().to_ascii_lowercase(),
+            raw: value.as_bytes().to_vec(),
+        };
+        Self {
+            fields: pairs.into_iter().take(MAX_FIELDS).map(field).collect(),
+            truncated: false,
+        }
+    }
+
     /// All fields in order.
     pub fn fields(&self) -> &[Field] {
         &self.fields
@@ -119,11 +131,9 @@ impl Header {
         self.truncated
     }
 
-    /// The fields of that name, in order.
+    /// The fields of that name, which is given in lower case, in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Field> {
-        self.fields
-            .iter()
-            .filter(move |field| field.name.eq_ignore_ascii_case(name))
+        self.fields.iter().filter(move |field| field.name == name)
     }
 
     /// The value of the first field of that name, if it is not empty.
@@ -158,14 +168,35 @@ pub fn repair_returned(raw: &[u8]) -> Cow<'_, [u8]> {
 
 fn repaired(raw: &[u8], blank_lines: bool) -> Cow<'_, [u8]> {
     let raw = skip_preamble(raw, blank_lines);
-    if memchr::memchr(b'\r', raw).is_none() || memchr::memchr(b'\n', raw).is_some() {
-        return Cow::Borrowed(raw);
+    match by_lf(raw) {
+        Some(lines) => Cow::Owned(skip_preamble(&lines, blank_lines).to_vec()),
+        None => Cow::Borrowed(raw),
     }
-    let lines: Vec<u8> = raw
-        .iter()
-        .map(|byte| if *byte == b'\r' { b'\n' } else { *byte })
-        .collect();
-    Cow::Owned(skip_preamble(&lines, blank_lines).to_vec())
+}
+
+/// The same with LF where lines end in CR alone, if more of them end so than in LF: a gateway mixed
+/// them, or the program that wrote the mail knows no other. A CR among proper lines is no end: it
+/// may be an attempt to hide a field. Any number of CR before a LF are one end.
+fn by_lf(raw: &[u8]) -> Option<Vec<u8>> {
+    // Nearly every mail ends its lines properly: that is seen without a copy.
+    let ends_a_line = |at: usize| matches!(raw.get(at + 1), Some(b'\n'));
+    if memchr::memchr_iter(b'\r', raw).all(ends_a_line) {
+        return None;
+    }
+    let mut lines = raw.to_vec();
+    let (mut alone, mut proper, mut before_lf) = (0_usize, 0_usize, false);
+    for byte in lines.iter_mut().rev() {
+        match *byte {
+            b'\n' => (proper, before_lf) = (proper + 1, true),
+            b'\r' if before_lf => {}
+            b'\r' => {
+                *byte = b'\n';
+                alone += 1;
+            }
+            _ => before_lf = false,
+        }
+    }
+    (alone > proper).then_some(lines)
 }
 
 /// Whether the bytes begin with the header of a mail: nothing but fields and their folding up to
@@ -252,7 +283,7 @@ mod tests {
             let text = ["Original-Mail-FROM:", "\t<a@b>", "x : y", "", "Body: no"].join(end);
             let (header, body) = Header::scan(text.as_bytes());
             assert_eq!(header.first("original-mail-from").as_deref(), Some("<a@b>"));
-            assert_eq!(header.first("X").as_deref(), Some("y"));
+            assert_eq!(header.first("x").as_deref(), Some("y"));
             assert_eq!(&text.as_bytes()[body..], b"Body: no");
         }
     }
@@ -296,6 +327,7 @@ mod tests {
             b"\xef\xbb\xbf>From x\nA: 1\nB: 2\n\nbody",
             b"A: 1\rB: 2\r\rbody",
             b"From x\rA: 1\rB: 2\r\rbody",
+            b"A: 1\rB: 2\n\rbody",
         ] {
             assert_eq!(
                 &*repair(given),
@@ -303,6 +335,17 @@ mod tests {
                 "{}",
                 String::from_utf8_lossy(given)
             );
+        }
+    }
+
+    #[test]
+    fn a_cr_among_proper_lines_ends_none() {
+        for given in [
+            &b"A: 1\r\nB: 2\rX: 3\r\n\r\nbody"[..],
+            b"A: 1\r\r\nB: 2\r\r\n\r\r\nbody",
+        ] {
+            assert_eq!(&*repair(given), given);
+            assert_eq!(Header::scan(given).0.fields().len(), 2);
         }
     }
 

@@ -3,13 +3,12 @@
 //!
 //! The structure is read here, line by line and bounded in depth and count, because the parser's
 //! own tree grows as deep as the sender likes, and freeing a tree of a million levels overflows the
-//! stack of a worker thread. The parser decodes: base64, charsets, encoded words.
+//! stack of a worker thread. The parser decodes: base64 and charsets.
 
 use std::borrow::Cow;
 
 use mail_parser::decoders::base64::base64_decode;
 use mail_parser::decoders::charsets::map::charset_decoder;
-use mail_parser::parsers::MessageStream;
 use memchr::memmem;
 
 use super::header::Header;
@@ -32,9 +31,6 @@ impl Default for Limits {
         }
     }
 }
-
-/// Octets of one header field that are searched for encoded words.
-const MAX_ENCODED_WORDS: usize = 4 * 1024;
 
 /// A message or a part of one.
 #[derive(Debug)]
@@ -200,15 +196,7 @@ impl<'a> Entity<'a> {
 
     /// The content as text in its charset, of at most `limit` octets before conversion.
     pub fn text(&self, limit: usize) -> String {
-        let content = self.content(limit);
-        let decoder = self
-            .media
-            .parameter("charset")
-            .and_then(|c| charset_decoder(known(c)));
-        match decoder {
-            Some(decode) => decode(&content),
-            None => String::from_utf8_lossy(&content).into_owned(),
-        }
+        decode(&self.content(limit), self.media.parameter("charset"))
     }
 
     fn encoding(&self) -> String {
@@ -225,40 +213,52 @@ impl<'a> Entity<'a> {
     }
 }
 
-/// A field's value with its encoded words decoded (RFC 2047), on one line.
-pub fn decode_words(raw: &[u8]) -> String {
-    let raw = cut(raw, MAX_ENCODED_WORDS);
-    if memmem::find(raw, b"=?").is_none() {
-        let line: Vec<u8> = raw
-            .iter()
-            .copied()
-            .filter(|byte| !matches!(byte, b'\r' | b'\n'))
-            .collect();
-        return String::from_utf8_lossy(&line).trim().to_owned();
+/// Bytes as text. What is labelled as nothing, as ASCII or as UTF-8 and holds the escapes of
+/// ISO-2022-JP is that: Japanese programs leave the label out. What is no UTF-8 although it says
+/// so, and says no other, is read as Windows-1252, so that nothing gets lost.
+pub(super) fn decode(bytes: &[u8], charset: Option<&str>) -> String {
+    let charset = charset.unwrap_or_default().to_ascii_lowercase();
+    let unlabelled = matches!(
+        charset.as_str(),
+        "" | "us-ascii" | "ascii" | "utf-8" | "utf8"
+    );
+    if unlabelled {
+        if memmem::find(bytes, b"\x1b$").is_some() {
+            return with(b"iso-2022-jp", bytes);
+        }
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return text.to_owned();
+        }
     }
-    let ended = [raw.trim_ascii(), b"\n"].concat();
-    let mut stream = MessageStream::new(&ended);
-    stream
-        .parse_unstructured()
-        .into_text()
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    if charset == "us-ascii" || charset == "ascii" {
+        return with(b"windows-1252", bytes);
+    }
+    with(known(&charset), bytes)
 }
 
-/// The parser's name of a charset that it knows under another.
+fn with(charset: &[u8], bytes: &[u8]) -> String {
+    match charset_decoder(charset) {
+        Some(decode) => decode(bytes),
+        None => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+/// The parser's name of a charset that it knows under another; `charset` is lower-case.
 fn known(charset: &str) -> &[u8] {
-    match charset.to_ascii_lowercase().as_str() {
-        "cp932" | "ms932" | "windows-932" | "x-ms-cp932" => b"shift_jis",
-        "eucjp" | "eucjp-ms" | "cp51932" => b"euc-jp",
+    match charset {
+        "cp932" | "ms932" | "windows-932" | "x-ms-cp932" | "shift-jis-2004" => b"shift_jis",
+        "eucjp" | "eucjp-ms" | "eucjp-win" | "cp51932" | "euc-jp-ms" => b"euc-jp",
         "cp50220" | "cp50221" | "cp50222" | "iso-2022-jp-ms" | "iso-2022-jp-1"
-        | "iso-2022-jp-2" | "iso-2022-jp-3" => b"iso-2022-jp",
-        _ => charset.as_bytes(),
+        | "iso-2022-jp-2" | "iso-2022-jp-3" | "iso-2022-jp-2004" | "jis" => b"iso-2022-jp",
+        "unicode-1-1-utf-7" | "unicode-2-0-utf-7" | "x-unicode-1-1-utf-7" | "csutf7" => b"utf-7",
+        "euckr" | "uhc" | "cp949" | "ks_c_5601-1989" => b"euc-kr",
+        "gb2312-80" | "x-gb18030" => b"gb18030",
+        other => other.as_bytes(),
     }
 }
 
 /// Decodes what is of the alphabet and passes over everything else (RFC 2045 §6.8).
-fn decode_base64(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn decode_base64(bytes: &[u8]) -> Vec<u8> {
     let mut text: Vec<u8> = bytes
         .iter()
         .copied()
@@ -279,7 +279,7 @@ fn decode_base64(bytes: &[u8]) -> Vec<u8> {
 
 /// Decodes escapes and joins soft-broken lines; an escape that is none stays as it stands
 /// (RFC 2045 §6.7).
-fn decode_quoted_printable(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn decode_quoted_printable(bytes: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some((byte, after)) = rest.split_first() {
@@ -407,16 +407,21 @@ mod tests {
             message.extend_from_slice(b"\x1b$B<+F01~Ez\x1b(B");
             assert_eq!(open(&message).root.text(1_000), "自動応答", "{charset}");
         }
+        for (charset, bytes, text) in [
+            ("cp932", &b"\x8e\xa9\x93\xae"[..], "自動"),
+            ("eucJP", b"\xbc\xab\xc6\xb0", "自動"),
+            ("unicode-1-1-utf-7", b"+gepS1Q-", "自動"),
+            ("\"us-ascii\"", b"\x1b$B<+F0\x1b(B", "自動"),
+            ("us-ascii", b"\xe4", "ä"),
+            ("unknown-8bit", b"\xe4x", "\u{fffd}x"),
+            ("utf-8", "ä".as_bytes(), "ä"),
+        ] {
+            assert_eq!(
+                decode(bytes, Some(charset.trim_matches('"'))),
+                text,
+                "{charset}"
+            );
+        }
         assert_eq!(open(b"A: b\n\n\xe4x").root.text(1_000), "\u{fffd}x");
-    }
-
-    #[test]
-    fn encoded_words_are_decoded() {
-        assert_eq!(
-            decode_words(b" =?UTF-8?B?6Ieq5YuV5b+c562U?=\r\n\t: x\r\n"),
-            "自動応答 : x"
-        );
-        assert_eq!(decode_words(b" plain\r\n text"), "plain text");
-        assert_eq!(decode_words(b" =?broken"), "=?broken");
     }
 }

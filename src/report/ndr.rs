@@ -7,6 +7,7 @@ mod text;
 
 use std::borrow::Cow;
 
+use super::encoded_words::decode_words;
 use super::header::Header;
 use super::status::{Delivery, MAX_RECIPIENTS, Outcome};
 use super::{asserted, dsn, mime, reply};
@@ -132,7 +133,7 @@ struct Read {
 fn read(root: &Entity<'_>, subject: &str) -> Option<Read> {
     let formats = Formats::embedded();
     let declared = root.media.report_type().as_deref() == Some("delivery-status");
-    let from = mime::decode_words(&raw_from(&root.header)).to_lowercase();
+    let from = decode_words(&raw_from(&root.header), None).to_lowercase();
     let subject = subject.to_lowercase();
     let daemon = declared || is_daemon(&root.header, &from);
     // A person who passes a bounce on is not the one who bounced.
@@ -449,7 +450,7 @@ fn elsewhere(header: &Header, returned: &Header, format: &Format) -> Vec<String>
     let failed = header.all("x-failed-recipients").take(8);
     let failed: Vec<String> = failed
         .flat_map(|field| {
-            let value = mime::decode_words(field.raw());
+            let value = decode_words(field.raw(), None);
             value
                 .split(',')
                 .map(|one| one.trim().to_owned())
@@ -466,7 +467,7 @@ fn elsewhere(header: &Header, returned: &Header, format: &Format) -> Vec<String>
 
 /// The recipient of a returned mail that was for one alone.
 fn single_to(returned: &Header) -> Option<String> {
-    let value = mime::decode_words(returned.all("to").next()?.raw());
+    let value = decode_words(returned.all("to").next()?.raw(), None);
     let mut addresses = value
         .split([' ', ',', ';', '\t'])
         .filter_map(pattern::address);

@@ -21,6 +21,18 @@ pub fn is_dmarc_aggregate(root: &Entity<'_>) -> bool {
         .any(|part| file_name(part).is_some_and(|name| is_aggregate_name(&name)))
 }
 
+/// Whether the text is a failure report in words alone, as Exim sends it where it has not learnt
+/// RFC 6591: what it says first, and the lines that follow.
+pub fn is_failure_in_words(text: &str) -> bool {
+    let line_begins = |beginning: &str| {
+        text.lines()
+            .any(|line| line.trim_start().starts_with(beginning))
+    };
+    text.contains("has failed the published DMARC")
+        && line_begins("Sender Domain:")
+        && line_begins("Sender IP Address:")
+}
+
 fn file_name(part: &Entity<'_>) -> Option<String> {
     let disposition = part.header.first("content-disposition").unwrap_or_default();
     // The syntax is that of Content-Type with one word in place of the two.
@@ -49,6 +61,16 @@ fn is_aggregate_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // B-022
+    #[test]
+    fn a_failure_in_words_has_its_lines() {
+        let text = "A message claiming to be from you has failed the published DMARC policy for your domain.\n\n  Sender Domain: example.com\n  Sender IP Address: 192.0.2.1\n";
+        assert!(is_failure_in_words(text));
+        assert!(!is_failure_in_words(
+            "It has failed the published DMARC policy, they say"
+        ));
+    }
 
     #[test]
     fn the_file_name_tells_an_aggregate_report() {

@@ -1,10 +1,8 @@
 //! Delivery status and disposition notifications (RFC 3464, RFC 6533, RFC 8098): recognised by
 //! structure.
 
-use serde::Serialize;
-
 use super::header::{self, Header};
-use super::mime::{self, Entity};
+use super::mime::Entity;
 use super::{dsn, ndr};
 use crate::model::bounce::{Action, Stage};
 
@@ -63,53 +61,12 @@ pub struct Outcome {
     pub remote_mta: Option<String>,
 }
 
-/// The mail that came back, by its header.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Original {
-    /// Message-ID, without angle brackets.
-    pub message_id: Option<String>,
-    /// From, decoded.
-    pub from: Option<String>,
-    /// To, decoded.
-    pub to: Option<String>,
-    /// Subject, decoded.
-    pub subject: Option<String>,
-    /// Date as written.
-    pub date: Option<String>,
-}
-
-impl Original {
-    /// Reads the fields of the header of a returned mail.
-    pub fn of(header: &Header) -> Self {
-        let text = |name: &str| {
-            let field = header.all(name).find(|field| !field.value().is_empty())?;
-            let text = mime::decode_words(field.raw());
-            let text: String = text.chars().filter(|c| !c.is_control()).collect();
-            (!text.is_empty()).then_some(text)
-        };
-        let id = text("message-id");
-        let bare = |id: String| id.trim_matches(['<', '>', ' ']).to_owned();
-        Self {
-            message_id: id.map(bare).filter(|id| !id.is_empty()),
-            from: text("from"),
-            to: text("to"),
-            subject: text("subject"),
-            date: text("date"),
-        }
-    }
-}
-
 impl Delivery {
     /// The gravest action: failed before delayed before the others. A notification that names none
     /// is one of failure.
     pub fn gravest(&self) -> Action {
         let actions = self.outcomes.iter().map(|outcome| outcome.action);
         actions.min().unwrap_or(Action::Failed)
-    }
-
-    /// The mail that it is about.
-    pub fn original(&self) -> Original {
-        Original::of(&self.returned)
     }
 }
 

@@ -12,13 +12,14 @@ use crate::app::ingest::Ingest;
 use crate::app::reception::Reception;
 use crate::app::retention::Retention;
 use crate::app::{App, Settings};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::http::api;
 use crate::http::api::waiting::{self, Waiting};
 use crate::http::connection::Routes;
 use crate::index::Index;
 use crate::journal::Journal;
 use crate::judge::Policy;
+use crate::judge::history::BouncePolicy;
 use crate::mail_server;
 use crate::metrics::Metrics;
 use crate::model::clock::Clock;
@@ -115,6 +116,7 @@ impl Interior {
         getrandom::fill(&mut root).map_err(ServeError::Randomness)?;
         let now = self.clock.now();
         let store = Store::open(&self.config.store_config(), Secret::new(root), now).await?;
+        let store = store.with_bounce_policy(bounce_policy(&self.config.policy));
         for tenant in self.config.tenants() {
             store.put_tenant(&tenant, now).await?;
         }
@@ -301,6 +303,20 @@ impl Interior {
             }
             tokio::time::sleep(RETRY).await;
         }
+    }
+}
+
+const fn bounce_policy(policy: &config::Policy) -> BouncePolicy {
+    BouncePolicy {
+        soft_failures: policy.soft_failures,
+        soft_spread: policy.soft_spread,
+        full_failures: policy.full_failures,
+        full_within: policy.full_within,
+        soft_memory: policy.soft_memory,
+        brake_bounces: policy.brake_bounces,
+        brake_factor: policy.brake_factor,
+        brake_history: policy.brake_history,
+        signal_bounces: policy.signal_bounces,
     }
 }
 

@@ -8,9 +8,12 @@ use super::pool::Conn;
 use super::record::Verdict;
 use super::sql::{ManyRows, Row, Value, fetch_many, month, to_json, values};
 use crate::model::authentication::Authentication;
+use crate::model::bounce::BounceClass;
 use crate::model::clock::Timestamp;
 use crate::model::digest::Digest;
-use crate::model::event::{Effect, Event, EventId, EventKind, FoundIn, HoldReason, Proof};
+use crate::model::event::{
+    Effect, Event, EventId, EventKind, FoundIn, HoldReason, Proof, SoftFailure,
+};
 use crate::model::receipt::{Door, ReceiptId};
 use crate::model::recipient::RecipientKey;
 use crate::model::suppression::Reason;
@@ -111,7 +114,10 @@ fn row(
         event.found_in.map(FoundIn::as_str),
     ];
     row.push(Value::json(&effects)?);
-    row.push(Value::json(&event.detail)?);
+    row.push(match addresses {
+        Addresses::Keep => Value::json(&event.detail)?,
+        Addresses::Forget => Value::json(&event.detail.without_addresses())?,
+    });
     Ok(row)
 }
 
@@ -125,24 +131,19 @@ struct EffectText {
     reason: Option<Reason>,
     #[serde(skip_serializing_if = "Option::is_none")]
     because: Option<HoldReason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<SoftFailure>,
 }
 
 impl From<Effect> for EffectText {
     fn from(effect: Effect) -> Self {
-        let (effect, scope, reason, because) = match effect {
-            Effect::Suppress { scope, reason } => ("suppress", Some(scope), Some(reason), None),
-            Effect::Hold {
-                scope,
-                reason,
-                because,
-            } => ("hold", Some(scope), Some(reason), Some(because)),
-            Effect::Signal => ("signal", None, None, None),
-        };
+        let stops = effect.stops();
         Self {
-            effect,
-            scope: scope.map(|scope| scope.to_string()),
-            reason,
-            because,
+            effect: effect.as_str(),
+            scope: stops.map(|(scope, _)| scope.to_string()),
+            reason: stops.map(|(_, reason)| reason),
+            because: effect.because(),
+            failure: effect.failure(),
         }
     }
 }
@@ -160,6 +161,12 @@ fn effect_of(json: &Json) -> Option<Effect> {
             because: word("because")?.parse().ok()?,
         },
         "signal" => Effect::Signal,
+        "suppress-unless-braked" => Effect::SuppressUnlessBraked {
+            scope: word("scope")?.parse().ok()?,
+            reason: word("reason")?.parse().ok()?,
+        },
+        "count-soft" => Effect::CountSoft(word("failure")?.parse().ok()?),
+        "reset-soft" => Effect::ResetSoft,
         _ => return None,
     })
 }
@@ -183,6 +190,14 @@ struct Evidence<'a> {
     rule: Option<&'a str>,
     found_in: Option<FoundIn>,
     sha256: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<BounceClass>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bounce_rule: Option<&'a str>,
 }
 
 /// The evidence of a suppression that an event began, as JSON.
@@ -197,5 +212,9 @@ pub(super) fn evidence(event: &Event, proof: Proof, source: &Source) -> Result<S
         rule: event.detail.rule.as_deref(),
         found_in: event.found_in,
         sha256: source.digest.to_string(),
+        status: event.detail.status.as_deref(),
+        class: event.detail.class,
+        provider: event.detail.provider.as_deref(),
+        bounce_rule: event.detail.bounce_rule.as_deref(),
     })
 }

@@ -6,6 +6,7 @@ use super::failure::{Failure, StoreError};
 use super::pool::{Conn, Pool, write};
 use super::sql::{Value, execute, fetch_one, values};
 use super::{Addresses, Store, directory, migrate, seal};
+use crate::judge::history::BouncePolicy;
 use crate::model::clock::Timestamp;
 use crate::model::secret::Secret;
 
@@ -57,6 +58,7 @@ impl Store {
             addresses: config.addresses,
             epoch: epoch.into(),
             root,
+            bounces: BouncePolicy::default(),
         })
     }
 }

@@ -10,9 +10,9 @@ use super::paging::{Page, Paging, foreign_cursor};
 use super::pool::{Conn, read, write};
 use super::receipts;
 use super::sql::{Conditions, Row, execute, fetch, fetch_one, month, values};
-use super::standing::Begin;
+use super::standing::{Because, Begin};
 use crate::model::clock::Timestamp;
-use crate::model::event::{EventId, Proof};
+use crate::model::event::{Effect, EventId, Proof};
 use crate::model::tenant::TenantId;
 use crate::model::words::words;
 
@@ -31,36 +31,62 @@ words! {
 pub struct StoredHold {
     /// The event, with its hold among its effects.
     pub event: StoredEvent,
+    /// The batch that it belongs to: what was braked together.
+    pub batch: Option<String>,
     /// What was decided, and when.
     pub decided: Option<(Decision, Timestamp)>,
 }
 
+/// What a hold has beside its event.
+pub(super) const OWN: &str = "h.decision, h.decided, h.batch, h.scope as hold_scope, \
+    h.reason as hold_reason, h.because as hold_because";
 /// A hold with its event.
-const JOINED: &str = "holds h join events e
+pub(super) const JOINED: &str = "holds h join events e
     on e.month = h.month and e.receipt = h.receipt and e.idx = h.idx";
 
 impl StoredHold {
-    fn of(row: &Row) -> Result<Self, Failure> {
+    /// Its id, which is the event's.
+    pub(super) fn id(&self) -> EventId {
+        self.event.event.id
+    }
+
+    pub(super) fn of(row: &Row) -> Result<Self, Failure> {
         let decided = match row.opt_word("decision")? {
             Some(decision) => Some((decision, row.time("decided")?)),
             None => None,
         };
+        let mut event = StoredEvent::of(row)?;
+        // It had taken effect before it was held.
+        if let Some(scope) = row.opt_word("hold_scope")? {
+            event.event.effects.push(Effect::Hold {
+                scope,
+                reason: row.word("hold_reason")?,
+                because: row.word("hold_because")?,
+            });
+        }
         Ok(Self {
-            event: StoredEvent::of(row)?,
+            event,
+            batch: row.opt_text("batch")?,
             decided,
         })
     }
 }
 
 impl Store {
-    /// Events that wait for an operator, the oldest first.
+    /// Events that wait for an operator, of one batch or of all, the oldest first.
     pub async fn held(
         &self,
         tenant: Option<TenantId>,
+        batch: Option<&str>,
         paging: &Paging,
     ) -> Result<Page<StoredHold>, StoreError> {
         let mut open = Conditions::behind(values![paging.rows()]);
         open.plain("h.decision is null");
+        if let Some(batch) = batch {
+            // The index has only what belongs to one, and is used only if that is said.
+            open.plain("h.batch is not null");
+            open.equal("h.batch", batch);
+        }
         if let Some(tenant) = tenant {
             open.equal("h.tenant", tenant);
         }
@@ -70,7 +96,7 @@ impl Store {
             open.beyond("(h.month, h.receipt, h.idx) >", place);
         }
         let sql = format!(
-            "select {COLUMNS}, h.decision, h.decided from {JOINED} {}
+            "select {COLUMNS}, {OWN} from {JOINED} {}
              order by h.month, h.receipt, h.idx limit $1",
             open.to_where()
         );
@@ -135,6 +161,7 @@ impl Store {
             event: Some(id),
             evidence: events::evidence(&hold.event.event, Proof::Operator, &source)?,
             note: Some(new.note.clone()).filter(|note| !note.is_empty()),
+            because: Because::of(&hold.event.event),
         };
         lift::begin(conn, vec![begin], self.addresses, now)
             .await
@@ -144,7 +171,7 @@ impl Store {
 
 async fn one(conn: &mut Conn<'_>, id: EventId) -> Result<Option<StoredHold>, Failure> {
     let sql = format!(
-        "select {COLUMNS}, h.decision, h.decided from {JOINED}
+        "select {COLUMNS}, {OWN} from {JOINED}
          where h.month = $1 and h.receipt = $2 and h.idx = $3"
     );
     let parameters = values![month(id.receipt), id.receipt, id.index];

@@ -5,17 +5,19 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::json;
 
 use super::Store;
+use super::brake::Earlier;
 use super::failure::{Failure, StoreError};
 use super::feed::{self, NewChange};
 use super::pool::{Conn, write};
 use super::sql::{Conditions, ManyRows, Value, fetch, fetch_many, values};
-use super::standing::{self, Begin};
+use super::standing::{self, Because, Begin};
 use super::suppressions::{COLUMNS, StoredSuppression};
+use crate::model::bounce::BounceClass;
 use crate::model::clock::Timestamp;
 use crate::model::event::Proof;
 use crate::model::receipt::Door;
 use crate::model::recipient::RecipientKey;
-use crate::model::suppression::{ChangeOp, Reason, Scope, SuppressionKey};
+use crate::model::suppression::{Reason, Scope, SuppressionKey};
 use crate::model::tenant::TenantId;
 
 /// A suppression to be added by hand or import.
@@ -73,12 +75,14 @@ impl Store {
     ) -> Result<(Vec<Vec<SuppressionKey>>, Option<u64>), StoreError> {
         let note = note.trim();
         if note.is_empty() {
-            return Err(StoreError::Refused(
-                "a lift needs a note that says why".to_owned(),
-            ));
+            return Err(no_note());
         }
         write!(self.pool, |conn| end(conn, tenant, items, note, now).await)
     }
+}
+
+pub(super) fn no_note() -> StoreError {
+    StoreError::Refused("a lift needs a note that says why".to_owned())
 }
 
 impl NewSuppression {
@@ -97,6 +101,7 @@ impl NewSuppression {
             event: None,
             evidence: json!({"at": now, "door": Door::Api, "proof": Proof::Operator}).to_string(),
             note: Some(self.note.clone()).filter(|note| !note.is_empty()),
+            because: Because::default(),
         }
     }
 }
@@ -160,15 +165,7 @@ async fn end(
         }
     }
     ended.sort_by_key(|stood| stood.key);
-    let changes: Vec<NewChange> = ended
-        .iter()
-        .map(|stood| NewChange {
-            op: ChangeOp::Lift,
-            key: stood.key,
-            address: stood.address.clone(),
-            at: now,
-        })
-        .collect();
+    let changes: Vec<NewChange> = ended.iter().map(|stood| stood.ended(now)).collect();
     let Some((first, last)) = publish(conn, &changes).await? else {
         return Ok((answers, None));
     };
@@ -219,8 +216,42 @@ async fn remove(
     rows.iter().map(StoredSuppression::standing).collect()
 }
 
+/// Ends those suppressions that these very events have begun. The history is the caller's.
+pub(super) async fn remove_begun(
+    conn: &mut Conn<'_>,
+    begun: &[Earlier],
+) -> Result<Vec<StoredSuppression>, Failure> {
+    let rows = begun.iter().map(|one| {
+        values![
+            one.tenant,
+            one.recipient,
+            Scope::All.to_string().as_str(),
+            Reason::Bounce.as_str(),
+            one.event.receipt,
+            one.event.index,
+        ]
+    });
+    let statement = ManyRows {
+        table: "suppressions",
+        head: "delete from suppressions where (tenant, recipient, scope, reason) in (
+               select s.tenant, s.recipient, s.scope, s.reason from (",
+        tail: ") k join suppressions s on s.tenant = k.column1 and s.recipient = k.column2
+               and s.scope = k.column3 and s.reason = k.column4
+               and s.event_receipt = k.column5 and s.event_idx = k.column6)
+               returning tenant, recipient, scope, reason, address, since, event_receipt,
+                   event_idx, evidence, note, class, provider",
+    };
+    let rows = fetch_many(conn, statement, rows.collect()).await?;
+    let mut ended: Vec<StoredSuppression> = rows
+        .iter()
+        .map(StoredSuppression::standing)
+        .collect::<Result<_, _>>()?;
+    ended.sort_by_key(|stood| stood.key);
+    Ok(ended)
+}
+
 /// Writes into the history what has ended.
-async fn remember(
+pub(super) async fn remember(
     conn: &mut Conn<'_>,
     ended: Vec<StoredSuppression>,
     first: u64,
@@ -239,7 +270,13 @@ async fn remember(
             stood.event.map(|event| event.index),
         ];
         row.push(Value::json(&stood.evidence)?);
-        row.extend(values![stood.note.as_deref(), now, note]);
+        row.extend(values![
+            stood.note.as_deref(),
+            now,
+            note,
+            stood.class.map(BounceClass::as_str),
+            stood.provider.as_deref(),
+        ]);
         Ok(row)
     };
     let rows = ended
@@ -250,7 +287,7 @@ async fn remember(
     let statement = ManyRows {
         table: "history",
         head: "insert into history (tenant, recipient, seq, scope, reason, address, since, \
-               event_receipt, event_idx, evidence, note, lifted, lift_note)",
+               event_receipt, event_idx, evidence, note, lifted, lift_note, class, provider)",
         tail: "",
     };
     fetch_many(conn, statement, rows).await?;

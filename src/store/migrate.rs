@@ -14,7 +14,10 @@ use super::sql::{execute, fetch_one, values};
 use crate::model::clock::Timestamp;
 
 /// The steps; the version of a store is how many of them it has had.
-pub(super) const STEPS: &[&str] = &[include_str!("migrations/0001_store.sql")];
+pub(super) const STEPS: &[&str] = &[
+    include_str!("migrations/0001_store.sql"),
+    include_str!("migrations/0002_bounces.sql"),
+];
 
 /// Applies the steps that are missing. Any number of nodes may do so at the same time.
 pub(super) async fn migrate(pool: &Pool, now: Timestamp) -> Result<(), StoreError> {

@@ -1,17 +1,23 @@
 //! What the pipeline writes: receipts first, effects only of those that are new, the feed last.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use super::alarms::Alarm;
 use super::events::{self, Source};
 use super::failure::{Failure, StoreError};
 use super::feed;
+use super::lift;
 use super::pool::{Conn, write};
+use super::settle::{self, Settled};
 use super::sql::{ManyRows, Row, Value, fetch_many, month, values};
-use super::standing::{self, Begin};
+use super::standing::{self, Because, Begin};
 use super::{Addresses, Store};
+use crate::judge::history::BouncePolicy;
+use crate::metrics::Metrics;
 use crate::model::clock::Timestamp;
-use crate::model::event::{Effect, Event};
+use crate::model::event::{Effect, Event, EventId};
 use crate::model::receipt::{Receipt, ReceiptId, ReceiptState};
 use crate::model::suppression::{Scope, SuppressionKey};
 use crate::model::tenant::TenantId;
@@ -38,6 +44,29 @@ pub struct Recorded {
     pub new: Vec<ReceiptId>,
     /// The feed's head after this write, if it changed anything in the feed.
     pub seq: Option<u64>,
+    /// What the new events have changed, once what depends on the past was settled.
+    pub effects: Vec<Effect>,
+    /// Alarms that this write has raised.
+    pub alarms: Vec<Alarm>,
+}
+
+impl Recorded {
+    /// Counts what was changed, and tells the alarms.
+    pub fn tell(&self, metrics: &Metrics) {
+        for effect in &self.effects {
+            match effect {
+                Effect::Suppress { reason, .. } => metrics.suppression(*reason),
+                Effect::Hold { because, .. } => metrics.hold(*because),
+                Effect::SuppressUnlessBraked { .. }
+                | Effect::CountSoft(_)
+                | Effect::ResetSoft
+                | Effect::Signal => {}
+            }
+        }
+        for alarm in &self.alarms {
+            alarm.tell(metrics);
+        }
+    }
 }
 
 impl Store {
@@ -64,7 +93,7 @@ impl Store {
         write!(self.pool, |conn| write_batch(
             conn,
             &batch,
-            self.addresses,
+            (self.addresses, &self.bounces),
             now
         )
         .await)
@@ -74,21 +103,29 @@ impl Store {
 async fn write_batch(
     conn: &mut Conn<'_>,
     batch: &[&Verdict],
-    addresses: Addresses,
+    (addresses, bounces): (Addresses, &BouncePolicy),
     now: Timestamp,
 ) -> Result<Recorded, Failure> {
     let claimed = claim(conn, batch).await?;
-    let new: Vec<&Verdict> = batch
+    let mut new: Vec<Cow<'_, Verdict>> = batch
         .iter()
-        .copied()
         .filter(|verdict| claimed.contains(&verdict.receipt.id))
+        .map(|verdict| Cow::Borrowed(*verdict))
         .collect();
     if new.is_empty() {
         return Ok(Recorded::default());
     }
+    let Settled {
+        batches,
+        lifted,
+        alarms,
+    } = settle::settle(conn, &mut new, bounces, now).await?;
+    let new: Vec<&Verdict> = new.iter().map(|verdict| &**verdict).collect();
     keep_raw(conn, &new, now).await?;
-    hold(conn, &new).await?;
-    let changes = standing::begin(conn, beginnings(&new)?, addresses, now).await?;
+    hold(conn, &new, &batches).await?;
+    let mut changes = standing::begin(conn, beginnings(&new)?, addresses, now).await?;
+    let begun = changes.len();
+    changes.extend(lifted.iter().map(|stood| stood.ended(now)));
 
     let events = new
         .iter()
@@ -98,15 +135,25 @@ async fn write_batch(
     let mut recorded = Recorded {
         new: new.iter().map(|verdict| verdict.receipt.id).collect(),
         seq: None,
+        effects: effects_of(&new),
+        alarms,
     };
     if places > 0 {
         let first = feed::advance(conn, places).await?;
         let behind_events = first + u64::try_from(events).unwrap_or_default();
         events::insert(conn, &new, addresses, first).await?;
         feed::publish(conn, &changes, behind_events).await?;
+        let behind_begun = behind_events + u64::try_from(begun).unwrap_or_default();
+        lift::remember(conn, lifted, behind_begun, (now, settle::BRAKED_NOTE)).await?;
         recorded.seq = Some(first + u64::try_from(places).unwrap_or_default() - 1);
     }
     Ok(recorded)
+}
+
+/// The effects of the new events, in their order.
+fn effects_of(new: &[&Verdict]) -> Vec<Effect> {
+    let events = new.iter().flat_map(|verdict| &verdict.events);
+    events.flat_map(|event| event.effects.clone()).collect()
 }
 
 /// Inserts the receipts; those returned are new, and this transaction alone acts on them.
@@ -208,7 +255,11 @@ async fn keep_raw(conn: &mut Conn<'_>, new: &[&Verdict], now: Timestamp) -> Resu
 }
 
 /// Notes which events wait for an operator.
-async fn hold(conn: &mut Conn<'_>, new: &[&Verdict]) -> Result<(), Failure> {
+async fn hold(
+    conn: &mut Conn<'_>,
+    new: &[&Verdict],
+    batches: &BTreeMap<EventId, String>,
+) -> Result<(), Failure> {
     let held = new
         .iter()
         .flat_map(|verdict| &verdict.events)
@@ -223,12 +274,13 @@ async fn hold(conn: &mut Conn<'_>, new: &[&Verdict]) -> Result<(), Failure> {
             month(event.id.receipt),
             event.id.receipt,
             event.id.index,
-            event.tenant
+            event.tenant,
+            batches.get(&event.id).map(String::as_str),
         ]
     });
     let statement = ManyRows {
         table: "holds",
-        head: "insert into holds (month, receipt, idx, tenant)",
+        head: "insert into holds (month, receipt, idx, tenant, batch)",
         tail: "",
     };
     fetch_many(conn, statement, rows.collect()).await?;
@@ -264,6 +316,7 @@ fn beginnings(new: &[&Verdict]) -> Result<Vec<Begin>, Failure> {
                     event: Some(event.id),
                     evidence: events::evidence(event, event.proof, &source)?,
                     note: None,
+                    because: Because::of(event),
                 });
             }
         }
@@ -282,7 +335,7 @@ fn check(verdict: &Verdict) -> Result<(), StoreError> {
         let mut holds = 0;
         for effect in &event.effects {
             let scope = match *effect {
-                Effect::Suppress { scope, .. } => {
+                Effect::Suppress { scope, .. } | Effect::SuppressUnlessBraked { scope, .. } => {
                     if event.tenant.is_none() || event.recipient.is_none() {
                         return refuse("an event suppresses, but names no tenant or recipient");
                     }
@@ -292,7 +345,15 @@ fn check(verdict: &Verdict) -> Result<(), StoreError> {
                     holds += 1;
                     scope
                 }
-                Effect::Signal => continue,
+                Effect::CountSoft(_) => {
+                    // It may come to a hold.
+                    holds += 1;
+                    if event.tenant.is_none() || event.recipient.is_none() {
+                        return refuse("an event counts, but names no tenant or recipient");
+                    }
+                    continue;
+                }
+                Effect::Signal | Effect::ResetSoft => continue,
             };
             if scope == Scope::Stream(0) {
                 return refuse("no stream has number 0");

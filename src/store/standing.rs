@@ -7,8 +7,9 @@ use super::feed::{NewChange, key_of};
 use super::pool::{Conn, read, write};
 use super::sql::{Conditions, ManyRows, Value, fetch, fetch_many, values};
 use super::{Addresses, Store};
+use crate::model::bounce::BounceClass;
 use crate::model::clock::Timestamp;
-use crate::model::event::EventId;
+use crate::model::event::{Event, EventId};
 use crate::model::recipient::RecipientKey;
 use crate::model::suppression::ChangeOp;
 use crate::model::suppression::SuppressionKey;
@@ -23,6 +24,23 @@ pub(super) struct Begin {
     /// JSON.
     pub(super) evidence: String,
     pub(super) note: Option<String>,
+    pub(super) because: Because,
+}
+
+/// What is kept of a bounce so that suppressions can be found by it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Because {
+    class: Option<BounceClass>,
+    provider: Option<String>,
+}
+
+impl Because {
+    pub(super) fn of(event: &Event) -> Self {
+        Self {
+            class: event.detail.class,
+            provider: event.detail.provider.clone(),
+        }
+    }
 }
 
 /// Begins suppressions, of several with one key the first; returns the changes of those that did
@@ -80,7 +98,7 @@ async fn insert(
     let statement = ManyRows {
         table: "suppressions",
         head: "insert into suppressions (tenant, recipient, scope, reason, address, since, \
-               event_receipt, event_idx, evidence, note)",
+               event_receipt, event_idx, evidence, note, class, provider)",
         tail,
     };
     let returned = fetch_many(conn, statement, rows).await?;
@@ -126,6 +144,8 @@ fn row(begin: &Begin, addresses: Addresses, now: Timestamp) -> Vec<Value> {
         begin.event.map(|event| event.index),
         begin.evidence.as_str(),
         begin.note.as_deref(),
+        begin.because.class.map(BounceClass::as_str),
+        begin.because.provider.as_deref(),
     ]
 }
 

@@ -4,15 +4,16 @@ use std::str::FromStr as _;
 
 use super::Store;
 use super::failure::{Failure, StoreError};
-use super::feed::key_of;
+use super::feed::{NewChange, key_of};
 use super::paging::{Page, Paging, foreign_cursor};
 use super::pool::{Conn, read};
 use super::sql::{Conditions, Row, Value, fetch, values};
+use crate::model::bounce::BounceClass;
 use crate::model::clock::Timestamp;
 use crate::model::event::EventId;
 use crate::model::receipt::ReceiptId;
 use crate::model::recipient::RecipientKey;
-use crate::model::suppression::{Reason, Scope, SuppressionKey};
+use crate::model::suppression::{ChangeOp, Reason, Scope, SuppressionKey};
 use crate::model::tenant::TenantId;
 
 /// A suppression as stored, standing or lifted.
@@ -30,13 +31,17 @@ pub struct StoredSuppression {
     pub evidence: serde_json::Value,
     /// What the operator noted.
     pub note: Option<String>,
+    /// Of a bounce: why the mail was not delivered.
+    pub class: Option<BounceClass>,
+    /// Of a bounce: the organisational domain of whoever refused it.
+    pub provider: Option<String>,
     /// When it was lifted, and why; `None` while it stands.
     pub lifted: Option<(Timestamp, String)>,
 }
 
 /// What [`StoredSuppression::standing`] reads.
-pub(super) const COLUMNS: &str =
-    "tenant, recipient, scope, reason, address, since, event_receipt, event_idx, evidence, note";
+pub(super) const COLUMNS: &str = "tenant, recipient, scope, reason, address, since, event_receipt, event_idx, evidence, note, \
+     class, provider";
 
 impl StoredSuppression {
     /// Reads a row of the table `suppressions`.
@@ -55,8 +60,20 @@ impl StoredSuppression {
             event,
             evidence: row.json("evidence")?,
             note: row.opt_text("note")?,
+            class: row.opt_word("class")?,
+            provider: row.opt_text("provider")?,
             lifted: None,
         })
+    }
+
+    /// Its end, as the feed tells it.
+    pub(super) fn ended(&self, now: Timestamp) -> NewChange {
+        NewChange {
+            op: ChangeOp::Lift,
+            key: self.key,
+            address: self.address.clone(),
+            at: now,
+        }
     }
 
     /// Reads a row of the table `history`.

@@ -233,6 +233,34 @@ impl Fields {
     }
 }
 
+/// The first text in `field` that has the form of a token and stands by itself, lower-case, with
+/// its fields. Line breaks with the white space that follows are passed over. Nothing is verified:
+/// for people, never for a decision.
+pub fn claimed_in(field: &[u8]) -> Option<(String, Fields)> {
+    let mut run = Vec::new();
+    let mut rest = field;
+    loop {
+        let next = rest.split_first();
+        if let Some((byte, behind)) = next {
+            rest = behind;
+            if base32_value(*byte).is_some() {
+                run.push(*byte);
+                continue;
+            }
+            if matches!(byte, b'\r' | b'\n') {
+                rest = rest.trim_ascii_start();
+                continue;
+            }
+        }
+        if let Ok(fields) = Unverified::decode(&run).and_then(|token| token.fields()) {
+            let text = String::from_utf8_lossy(&run).to_ascii_lowercase();
+            return Some((text, fields));
+        }
+        next?;
+        run.clear();
+    }
+}
+
 /// The text of a body and its MAC.
 pub(super) fn encode(mut body: Vec<u8>, mac: [u8; MAC]) -> String {
     body.extend(mac);
@@ -283,6 +311,24 @@ mod tests {
                 .collect();
             let read = Unverified::decode(text.as_bytes());
             assert_eq!(read.is_ok(), all.contains(&length), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_claim_stands_by_itself() {
+        let token = "ceaaaaiaagsz7rly2tfun6vldu6jpcdqjxrbd4hozrf4gdkx7dsa";
+        let (head, tail) = token.split_at(20);
+        for field in [
+            token.to_owned(),
+            format!("<b-{}@fb.example.com>", token.to_uppercase()),
+            format!("<https://u.example.com/u/{head}\r\n\t{tail}>"),
+            format!("word {token}.1"),
+        ] {
+            let (text, fields) = claimed_in(field.as_bytes()).unwrap();
+            assert_eq!((text.as_str(), fields.stream), (token, 1), "{field}");
+        }
+        for field in ["", "a", &format!("x{token}"), &format!("{head} {tail}")] {
+            assert_eq!(claimed_in(field.as_bytes()), None, "{field}");
         }
     }
 

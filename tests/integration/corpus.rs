@@ -7,9 +7,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use desist::model::bounce::Action;
-use desist::report::arf::FeedbackType;
-use desist::report::{Reading, What, read};
+use desist::judge::summary::{self, Kind};
+use desist::report::{Reading, read};
 use serde_json::Value;
 
 /// No mail of the collection may take longer, in a debug build on a busy machine.
@@ -25,23 +24,14 @@ fn folder() -> Option<PathBuf> {
 
 /// The kind in the words of the collection.
 fn kind(reading: &Reading) -> &'static str {
-    match &reading.what {
-        What::Feedback(reports) => match reports[0].feedback_type {
-            FeedbackType::AuthFailure => "dmarc",
-            FeedbackType::OptOut => "unsubscribe",
-            _ => "complaint",
-        },
-        What::Delivery(delivery) => match delivery.gravest() {
-            Action::Failed | Action::Delayed => "bounce",
-            Action::Delivered | Action::Relayed | Action::Expanded => "delivered",
-        },
-        What::OptOut(_) => "unsubscribe",
-        What::AutoReply(_) => "auto-reply",
-        What::DmarcAggregate => "dmarc",
-        What::TlsReport => "tlsrpt",
-        What::Disposition | What::OtherReport | What::Notice(_) | What::Mail | What::Unreadable => {
-            "not-feedback"
-        }
+    match summary::of(reading).kind {
+        Kind::Complaint | Kind::NotSpam => "complaint",
+        Kind::Unsubscribe => "unsubscribe",
+        Kind::Bounce | Kind::Delay | Kind::Delivered => "bounce",
+        Kind::AutoReply | Kind::Challenge => "auto-reply",
+        Kind::DmarcAggregate | Kind::DmarcFailure => "dmarc",
+        Kind::TlsReport => "tlsrpt",
+        Kind::ReadReceipt | Kind::NotFeedback | Kind::Unreadable => "not-feedback",
     }
 }
 

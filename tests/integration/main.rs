@@ -24,6 +24,7 @@ mod judgement;
 mod lossless;
 mod minting;
 mod net;
+mod notifications;
 mod one_click;
 mod peers;
 mod poison;

@@ -7,9 +7,12 @@
 
 use std::collections::BTreeMap;
 
+use desist::judge::summary;
 use desist::model::address::Address;
+use desist::model::bounce::{Action, BounceClass, Severity};
 use desist::model::event::{Effect, Event, FoundIn};
 use desist::model::tenant::TenantId;
+use desist::report;
 use serde_json::Value;
 
 use crate::world::{Fixture, World, fixtures};
@@ -62,6 +65,7 @@ fn check(fixture: &Fixture, raw: &[u8]) -> Result<(), String> {
             judged.events
         ));
     }
+    told_by_classify(fixture, raw)?;
     for (index, (event, expected)) in judged.events.iter().zip(expected).enumerate() {
         assert_eq!(usize::from(event.id.index), index);
         let told = told(event, &world);
@@ -72,6 +76,21 @@ fn check(fixture: &Fixture, raw: &[u8]) -> Result<(), String> {
                     told.get(key.as_str())
                 ));
             }
+        }
+    }
+    Ok(())
+}
+
+/// What `desist classify` says of the same mail, as far as the expectation names it.
+fn told_by_classify(fixture: &Fixture, raw: &[u8]) -> Result<(), String> {
+    let told = serde_json::to_value(summary::of(&report::read(raw))).unwrap();
+    let expected = fixture.expected["classify"].as_object();
+    for (member, value) in expected.into_iter().flatten() {
+        if &told[member] != value {
+            return Err(format!(
+                "classify: {member} is {}, not {value}",
+                told[member]
+            ));
         }
     }
     Ok(())
@@ -111,6 +130,15 @@ fn told(event: &Event, world: &World) -> BTreeMap<&'static str, Value> {
         ("source_port", detail.source_port.into()),
         ("incidents", detail.incidents.into()),
         ("notes", detail.notes.clone().into()),
+        ("action", detail.action.map(Action::as_str).into()),
+        ("status", detail.status.clone().into()),
+        ("smtp_code", detail.smtp_code.into()),
+        ("class", detail.class.map(BounceClass::as_str).into()),
+        ("severity", detail.severity.map(Severity::as_str).into()),
+        ("permanent", detail.permanent.into()),
+        ("diagnostic", detail.diagnostic.clone().into()),
+        ("remote_mta", detail.remote_mta.clone().into()),
+        ("provider", detail.provider.clone().into()),
     ])
 }
 
@@ -123,6 +151,11 @@ pub(crate) fn tell_effect(effect: Effect) -> String {
             because,
         } => format!("hold {scope} {reason} {because}"),
         Effect::Signal => "signal".to_owned(),
+        Effect::SuppressUnlessBraked { scope, reason } => {
+            format!("suppress-unless-braked {scope} {reason}")
+        }
+        Effect::CountSoft(failure) => format!("count-soft {failure}"),
+        Effect::ResetSoft => "reset-soft".to_owned(),
     }
 }
 

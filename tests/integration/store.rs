@@ -4,6 +4,7 @@
     reason = "a case tells one story, step by step"
 )]
 
+mod bounces;
 mod concurrency;
 mod directory;
 mod feed;
@@ -100,6 +101,18 @@ suite! {
         mailboxes_come_and_go,
         signing_keys_count_up,
         api_keys_are_found_by_prefix,
+    }
+    bounces {
+        soft_failures_of_many_days_suppress,
+        without_deliveries_soft_failures_hold,
+        the_order_within_a_batch_is_that_of_time,
+        failures_are_counted_exactly_by_many_writers,
+        counts_are_forgotten_by_age,
+        a_provider_that_calls_everybody_dead_is_held,
+        a_batch_is_decided_at_once,
+        an_ordinary_large_send_is_not_braked,
+        the_brake_is_exact_with_many_writers,
+        our_own_problem_raises_one_alarm_and_suppresses_nobody,
     }
     concurrency {
         a_reader_of_the_feed_misses_and_repeats_nothing,

@@ -267,7 +267,7 @@ impl Search<'_> {
         let message = header::repair(raw);
         let structure = mime::open(&message, mime::Limits::default());
         for field in structure.root.header.fields() {
-            self.text(mime::decode_words(field.raw()).as_bytes())?;
+            self.text(decode_words(field.raw(), None).as_bytes())?;
         }
         for part in structure.root.walk() {
             let content = part.content(usize::MAX / 8);

@@ -111,6 +111,42 @@ const SAMPLES: &[Sample] = &[
         },
     },
     Sample {
+        name: "bounce, no such user",
+        address: "heidi@example.net",
+        way: Way::Mail {
+            from: "",
+            to: "b-{bounce}@{domain}",
+            text: include_str!("dead.eml"),
+        },
+    },
+    Sample {
+        name: "bounce, recipient's filter (docomo)",
+        address: "ivan@docomo.ne.jp",
+        way: Way::Mail {
+            from: "",
+            to: "b-{bounce}@{domain}",
+            text: include_str!("docomo.eml"),
+        },
+    },
+    Sample {
+        name: "bounce, mailbox full",
+        address: "judy@example.net",
+        way: Way::Mail {
+            from: "",
+            to: "b-{bounce}@{domain}",
+            text: include_str!("full.eml"),
+        },
+    },
+    Sample {
+        name: "bounce, our address is on a list",
+        address: "mallory@example.net",
+        way: Way::Mail {
+            from: "",
+            to: "b-{bounce}@{domain}",
+            text: include_str!("blocked.eml"),
+        },
+    },
+    Sample {
         name: "out of office",
         address: "grace@example.net",
         way: Way::Mail {

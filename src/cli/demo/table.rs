@@ -1,6 +1,7 @@
 //! The demo's table, as text.
 
 use super::Outcome;
+use crate::model::bounce::BounceClass;
 use crate::model::event::{Effect, Proof};
 use crate::store::StoredEvent;
 
@@ -9,8 +10,9 @@ pub(super) fn taken_for(events: &[StoredEvent]) -> String {
         return "refused at the door".to_owned();
     };
     let event = &first.event;
-    match &event.detail.feedback_type {
-        Some(kind) => format!("{} ({kind})", event.kind),
+    let class = event.detail.class.map(BounceClass::as_str);
+    match event.detail.feedback_type.as_deref().or(class) {
+        Some(more) => format!("{} ({more})", event.kind),
         None => event.kind.to_string(),
     }
 }
@@ -33,6 +35,9 @@ pub(super) fn changed(events: &[StoredEvent]) -> String {
             Effect::Suppress { scope, .. } => format!("suppressed {scope}"),
             Effect::Hold { scope, because, .. } => format!("held {scope} ({because})"),
             Effect::Signal => "signal".to_owned(),
+            Effect::SuppressUnlessBraked { scope, .. } => format!("suppresses {scope}"),
+            Effect::CountSoft(failure) => format!("counted ({failure})"),
+            Effect::ResetSoft => "count begins anew".to_owned(),
         })
         .collect();
     if changes.is_empty() {

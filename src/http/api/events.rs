@@ -5,6 +5,8 @@
     reason = "written by the macro that describes the call"
 )]
 
+pub(super) mod add;
+
 use axum::extract::State;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
@@ -17,7 +19,9 @@ use super::problem::Problem;
 use super::wire::{self, Answer, Listing, Parameters};
 use crate::model::authentication::Authentication;
 use crate::model::clock::Timestamp;
-use crate::model::event::{Detail, Effect, EventId, EventKind, FoundIn, HoldReason, Proof};
+use crate::model::event::{
+    Detail, Effect, EventId, EventKind, FoundIn, HoldReason, Proof, SoftFailure,
+};
 use crate::model::receipt::ReceiptId;
 use crate::model::recipient::RecipientKey;
 use crate::model::suppression::{Reason, Scope};
@@ -93,7 +97,7 @@ pub(super) struct EventItem {
 /// What an event changes.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EffectItem {
-    /// `suppress`, `hold` or `signal`.
+    /// `suppress`, `hold`, `signal`, `count-soft` or `reset-soft`.
     #[schema(value_type = String)]
     effect: &'static str,
     /// How much it stops.
@@ -111,24 +115,21 @@ pub(super) struct EffectItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     because: Option<HoldReason>,
+    /// What is counted: `failed`, `mailbox-full` or `unread`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    failure: Option<SoftFailure>,
 }
 
 impl From<Effect> for EffectItem {
     fn from(effect: Effect) -> Self {
-        let (effect, scope, reason, because) = match effect {
-            Effect::Suppress { scope, reason } => ("suppress", Some(scope), Some(reason), None),
-            Effect::Hold {
-                scope,
-                reason,
-                because,
-            } => ("hold", Some(scope), Some(reason), Some(because)),
-            Effect::Signal => ("signal", None, None, None),
-        };
+        let stops = effect.stops();
         Self {
-            effect,
-            scope,
-            reason,
-            because,
+            effect: effect.as_str(),
+            scope: stops.map(|(scope, _)| scope),
+            reason: stops.map(|(_, reason)| reason),
+            because: effect.because(),
+            failure: effect.failure(),
         }
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 pub(super) mod decide;
+pub(super) mod together;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ pub(super) struct HeldParameters {
     after: Option<String>,
     /// Items of a page, 1 to 1,000; 100 if not given.
     limit: Option<u32>,
+    /// Only those of this batch.
+    batch: Option<String>,
 }
 
 /// An event that would suppress, but waits for an operator.
@@ -39,6 +42,9 @@ pub(super) struct Held {
     id: EventId,
     /// The event; its effect `hold` says what it would do and why it waits.
     event: EventItem,
+    /// The batch, if the brake has held several together.
+    #[schema(required = true)]
+    batch: Option<String>,
 }
 
 impl From<StoredHold> for Held {
@@ -46,6 +52,7 @@ impl From<StoredHold> for Held {
         Self {
             id: hold.event.event.id,
             event: hold.event.into(),
+            batch: hold.batch,
         }
     }
 }
@@ -66,7 +73,7 @@ impl From<StoredHold> for Held {
                 "address": null, "stream": 0, "ref": "", "found_in": null,
                 "effects": [{"effect": "hold", "scope": "marketing",
                     "reason": "complaint", "because": "unproven"}],
-                "detail": {"feedback_type": "abuse"}}}], "next": null})))
+                "detail": {"feedback_type": "abuse"}}, "batch": null}], "next": null})))
 )]
 pub(super) async fn list(
     State(api): State<Api>,
@@ -74,6 +81,10 @@ pub(super) async fn list(
     Parameters(asked): Parameters<HeldParameters>,
 ) -> Result<Answer<Listing<Held>>, Problem> {
     let paging = wire::paging(asked.after, asked.limit)?;
-    let page = api.app.store.held(caller.tenant, &paging).await?;
+    let page = api
+        .app
+        .store
+        .held(caller.tenant, asked.batch.as_deref(), &paging)
+        .await?;
     Ok(Answer(Listing::of(page, Held::from)))
 }

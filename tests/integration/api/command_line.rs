@@ -346,8 +346,8 @@ async fn holds_of_every_tenant_and_of_none_are_reviewed() {
     let out = here.prints(&["held", "list"]).await;
     assert!(out.starts_with("ID ") && out.lines().count() == 3, "{out}");
     assert!(ids.iter().all(|id| out.contains(id)), "{out}");
-    let reporter = out.lines().next().unwrap().ends_with("REPORTER");
-    assert!(reporter, "{out}");
+    let batch = out.lines().next().unwrap().ends_with("BATCH");
+    assert!(batch, "{out}");
     let own = here.node.key(Some(2), &[KeyScope::Admin]).await;
     let out = here.prints(&["held", "list", "--api-key", &own]).await;
     assert!(!out.contains(&ids[0]) && out.contains(&ids[1]), "{out}");

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use desist::judge::table::{Case, Decision, Stream, Token, What, decide};
+use desist::judge::table::{Case, Decision, Fate, Stream, Token, What, Witness, decide};
 use desist::model::authentication::Authentication;
-use desist::model::event::{Effect, Proof};
+use desist::model::event::{Effect, Proof, SoftFailure};
 use desist::model::mailbox::Role;
 
 use crate::reading::tell_effect;
@@ -85,9 +85,6 @@ one-click missing not-asked          -> unsubscribe-unproven: none: hold marketi
 not-spam valid                       -> not-spam: token: 
 not-spam missing passed              -> not-spam: none: 
 auth-failure valid                   -> auth-failure: token: 
-bounce valid                         -> bounce: token: 
-delay valid                          -> delay: token: 
-delivered valid                      -> delivered: token: 
 disposition valid                    -> disposition: token: 
 auto-reply valid                     -> auto-reply: token: 
 dmarc-aggregate missing              -> dmarc-aggregate: none: 
@@ -95,9 +92,54 @@ tls-report missing                   -> tls-report: none:
 human missing                        -> human: none: 
 unrecognised valid                   -> unrecognised: token: 
 unrecognised missing not-asked       -> unrecognised: none: 
+
+# what became of a mail: only the token of the envelope, or the tenant itself, proves it (D-015)
+hard valid secret                    -> bounce-hard: token: suppress-unless-braked all bounce
+hard valid secret not-asked          -> bounce-hard: token: suppress-unless-braked all bounce
+hard missing operator                -> bounce-hard: operator: suppress-unless-braked all bounce
+hard valid                           -> bounce-hard-unproven: none: 
+hard valid passed                    -> bounce-hard-unproven: none: 
+hard missing                         -> bounce-hard-unproven: none: 
+hard missing passed nobody           -> bounce-hard-unproven: none: 
+hard missing not-asked               -> bounce-hard-not-asked: needs authentication
+hard missing passed                  -> bounce-hard-authenticated: authenticated: hold all bounce unproven
+hard revoked secret passed           -> bounce-hard-revoked-key: none: hold all bounce revoked-key
+elsewhere valid secret               -> bounce-hard-elsewhere: token: count-soft failed
+elsewhere missing passed             -> bounce-hard-authenticated: authenticated: hold all bounce unproven
+elsewhere revoked secret             -> bounce-hard-unproven: none: 
+soft valid secret                    -> bounce-soft: token: count-soft failed
+full valid secret                    -> bounce-soft: token: count-soft mailbox-full
+soft missing operator                -> bounce-soft: operator: count-soft failed
+soft valid                           -> bounce-soft-unproven: none: 
+soft missing passed                  -> bounce-soft-unproven: none: 
+full revoked secret                  -> bounce-soft-unproven: none: 
+
+# our own problem never touches the recipient (D-061)
+ours valid secret                    -> bounce-ours: token: signal
+ours missing operator                -> bounce-ours: operator: signal
+ours missing passed                  -> bounce-ours-unproven: none: 
+
+# a notification about the recipient names others too (D-009)
+aside valid secret                   -> bounce-aside: token: 
+aside missing                        -> bounce-aside: none: 
+
+# a mail at a bounce address that nobody can read (D-020)
+unread valid secret                  -> bounce-unread: token: count-soft unread
+unread valid                         -> bounce-unread-unproven: none: 
+unread missing                       -> bounce-unread-unproven: none: 
+
+# neither is a failure (D-009)
+delay valid secret                   -> delay: token: 
+delay missing                        -> delay: none: 
+delivered valid secret               -> delivered: token: reset-soft
+delivered missing operator           -> delivered: operator: reset-soft
+delivered valid                      -> delivered-unproven: none: 
+delivered missing passed             -> delivered-unproven: none: 
+relayed valid secret                 -> relayed: token: 
+relayed missing                      -> relayed: none: 
 ";
 
-const WHATS: [(&str, What); 17] = [
+const WHATS: [(&str, What); 24] = [
     ("abuse", What::Abuse),
     ("other", What::OtherComplaint),
     ("unknown", What::UnknownComplaint),
@@ -106,9 +148,16 @@ const WHATS: [(&str, What); 17] = [
     ("mail", What::UnsubscribeMail),
     ("one-click", What::OneClick),
     ("auth-failure", What::AuthFailure),
-    ("bounce", What::Bounce),
-    ("delay", What::Delay),
-    ("delivered", What::Delivered),
+    ("hard", What::Fate(Fate::Hard)),
+    ("elsewhere", What::Fate(Fate::HardElsewhere)),
+    ("soft", What::Fate(Fate::Soft(SoftFailure::Failed))),
+    ("full", What::Fate(Fate::Soft(SoftFailure::MailboxFull))),
+    ("ours", What::Fate(Fate::Ours)),
+    ("aside", What::Fate(Fate::Aside)),
+    ("unread", What::Fate(Fate::Unread)),
+    ("delay", What::Fate(Fate::Delayed)),
+    ("delivered", What::Fate(Fate::Delivered)),
+    ("relayed", What::Fate(Fate::Relayed)),
     ("disposition", What::Disposition),
     ("auto-reply", What::AutoReply),
     ("dmarc-aggregate", What::DmarcAggregate),
@@ -161,12 +210,15 @@ fn case(text: &str) -> Case {
         stream: Stream::Marketing(1),
         mailbox_stream: None,
         raise_other_complaints: false,
+        witness: Witness::Nobody,
     };
     for word in words {
         match word {
             "cfbl" => case.role = Role::Cfbl,
             "nobody" => case.names_somebody = false,
             "raised" => case.raise_other_complaints = true,
+            "secret" => case.witness = Witness::BounceToken,
+            "operator" => case.witness = Witness::Operator,
             word if word.starts_with("mailbox=") => case.mailbox_stream = word[8..].parse().ok(),
             word if word.starts_with("stream") => case.stream = named(&STREAMS, word).unwrap(),
             word => case.authentication = word.parse().unwrap(),
@@ -208,9 +260,13 @@ fn every_case() -> Vec<Case> {
                     for rest in ["", "nobody", "raised", "nobody raised"] {
                         let case =
                             case(&format!("{what} {token} {authentication} {stream} {rest}"));
-                        cases.extend(Role::ALL.iter().map(|role| Case {
-                            role: *role,
-                            ..case
+                        let witnesses = [Witness::BounceToken, Witness::Operator, Witness::Nobody];
+                        cases.extend(Role::ALL.iter().flat_map(|role| {
+                            witnesses.map(|witness| Case {
+                                role: *role,
+                                witness,
+                                ..case
+                            })
                         }));
                     }
                 }
@@ -223,8 +279,12 @@ fn every_case() -> Vec<Case> {
 // B-020, B-021, B-022, B-030, C-042; the rows that only record.
 #[test]
 fn no_case_suppresses_without_proof_and_most_kinds_never() {
-    for case in every_case() {
-        let Decision::Verdict(verdict) = decide(&case) else {
+    let cases = every_case();
+    for case in cases
+        .iter()
+        .filter(|case| !matches!(case.what, What::Fate(_)))
+    {
+        let Decision::Verdict(verdict) = decide(case) else {
             assert_eq!(case.authentication, Authentication::NotAsked, "{case:?}");
             continue;
         };
@@ -254,6 +314,33 @@ fn no_case_suppresses_without_proof_and_most_kinds_never() {
             _ => false,
         };
         assert!(may_act || !(suppresses || holds > 0), "{case:?}");
+    }
+}
+
+// D-015, D-061: no unproven bounce changes anything but what an operator decides; nothing that is
+// our own fault, delayed or delivered ever stops mail.
+#[test]
+fn no_unproven_bounce_suppresses_or_counts() {
+    for case in every_case() {
+        let (What::Fate(fate), Decision::Verdict(verdict)) = (case.what, decide(&case)) else {
+            continue;
+        };
+        let secret = case.witness == Witness::BounceToken && case.token == Token::Valid;
+        let proven = secret || case.witness == Witness::Operator;
+        let bad = matches!(
+            fate,
+            Fate::Hard | Fate::HardElsewhere | Fate::Soft(_) | Fate::Unread
+        );
+        for effect in &verdict.effects {
+            match effect {
+                Effect::SuppressUnlessBraked { .. } => assert!(proven && fate == Fate::Hard),
+                Effect::CountSoft(_) => assert!(proven && bad, "{case:?}"),
+                Effect::ResetSoft => assert!(proven && fate == Fate::Delivered, "{case:?}"),
+                Effect::Hold { .. } => assert!(bad && !proven, "{case:?}"),
+                Effect::Signal => assert!(proven && fate == Fate::Ours, "{case:?}"),
+                Effect::Suppress { .. } => panic!("{case:?}"),
+            }
+        }
     }
 }
 

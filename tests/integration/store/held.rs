@@ -57,7 +57,7 @@ pub(super) async fn approving_suppresses_with_proof_operator(world: &World) {
     );
     assert_eq!(
         store
-            .held(None, &Paging::default())
+            .held(None, None, &Paging::default())
             .await
             .unwrap()
             .items
@@ -162,7 +162,7 @@ pub(super) async fn holds_page_oldest_first(world: &World) {
             limit: 4,
         };
         loop {
-            let page = store.held(tenant, &paging).await.unwrap();
+            let page = store.held(tenant, None, &paging).await.unwrap();
             found.extend(page.items.into_iter().map(|hold| hold.event.event.id));
             let Some(next) = page.next else { break };
             paging.after = Some(next);
@@ -173,5 +173,5 @@ pub(super) async fn holds_page_oldest_first(world: &World) {
         after: Some("x".to_owned()),
         limit: 4,
     };
-    assert!(store.held(None, &paging).await.is_err());
+    assert!(store.held(None, None, &paging).await.is_err());
 }

@@ -106,10 +106,15 @@ impl World {
 
     /// A receipt id that no other has; a later one is greater.
     pub(super) fn id(&self) -> ReceiptId {
+        self.id_at(NOW)
+    }
+
+    /// The same, drawn at that time.
+    pub(super) fn id_at(&self, at: Timestamp) -> ReceiptId {
         let number = self.drawn.fetch_add(1, Ordering::SeqCst);
         let mut random = [0; 10];
         random[2..].copy_from_slice(&number.to_be_bytes());
-        ReceiptId::from_parts(NOW, &random)
+        ReceiptId::from_parts(at, &random)
     }
 
     /// A receipt with one event.

@@ -4,14 +4,18 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::app::suppressions::{ItemError, LONGEST_NOTE, Lifted, Removal, lift};
+use crate::app::suppressions::{ItemError, LONGEST_NOTE, Lifted, Removal, lift, lift_many};
 use crate::http::api::Api;
 use crate::http::api::body::Json;
 use crate::http::api::caller::{May, Write};
 use crate::http::api::problem::{Kind, Problem};
 use crate::http::api::wire::{self, Answer, Bounded};
+use crate::model::bounce::BounceClass;
+use crate::model::clock::Timestamp;
 use crate::model::recipient::RecipientKey;
 use crate::model::suppression::{Reason, Scope};
+use crate::model::tenant::TenantId;
+use crate::store::LiftFilter;
 
 /// Items in one call.
 const MOST_ITEMS: usize = 10_000;
@@ -21,11 +25,56 @@ const MOST_ITEMS: usize = 10_000;
 #[serde(deny_unknown_fields, expecting = "{\"items\": […], \"note\": …}")]
 pub(in crate::http::api) struct LiftRequest {
     /// At most 10,000.
-    #[schema(value_type = Vec<LiftItem>, max_items = 10_000)]
-    items: Bounded<LiftItem, MOST_ITEMS>,
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<LiftItem>>, max_items = 10_000)]
+    items: Option<Bounded<LiftItem, MOST_ITEMS>>,
+    /// Or all that it finds.
+    #[serde(default)]
+    filter: Option<FilterRequest>,
     /// Why, in words, 1 to 2,000 bytes. Kept with each suppression that ends.
     #[schema(min_length = 1)]
     note: String,
+}
+
+/// Which suppressions: those that everything given is true of.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "a filter: {\"reason\": …}")]
+pub(in crate::http::api) struct FilterRequest {
+    /// Why they stand.
+    #[schema(value_type = String)]
+    reason: Reason,
+    /// Only this scope.
+    #[serde(default, deserialize_with = "wire::optional_word")]
+    #[schema(value_type = Option<String>)]
+    scope: Option<Scope>,
+    /// Only bounces of this class, for instance `bad-mailbox`.
+    #[serde(default, deserialize_with = "wire::optional_word")]
+    #[schema(value_type = Option<String>)]
+    class: Option<BounceClass>,
+    /// Only bounces of this provider: the domain of its servers, for instance `example.com`.
+    #[serde(default)]
+    provider: Option<String>,
+    /// Only those that stand since then or later.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+    /// Only those that stand since before then.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+}
+
+impl From<FilterRequest> for LiftFilter {
+    fn from(request: FilterRequest) -> Self {
+        Self {
+            reason: request.reason,
+            scope: request.scope,
+            class: request.class,
+            provider: request.provider.map(|name| name.to_ascii_lowercase()),
+            since: request.since,
+            until: request.until,
+        }
+    }
 }
 
 /// One recipient: by address or by key.
@@ -55,8 +104,10 @@ pub(in crate::http::api) struct LiftItem {
 /// What became of each item, in the order of the call.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http::api) struct LiftAnswer {
-    /// One an item.
+    /// One an item; empty with a filter.
     items: Vec<LiftedItem>,
+    /// How many suppressions ended.
+    lifted: u64,
     /// Whether `POST /v1/check` of this node shows it already; it will, if not.
     indexed: bool,
 }
@@ -92,9 +143,9 @@ struct Ended {
     reason: Reason,
 }
 
-/// Ends suppressions of the named recipients.
+/// Ends suppressions: of the named recipients, or all that a filter finds.
 ///
-/// A note is required. An event that is committed later suppresses anew.
+/// Either `items` or `filter` is given. A note is required. An event that is committed later suppresses anew.
 #[utoipa::path(
     post,
     path = "/v1/suppressions/lift",
@@ -110,7 +161,7 @@ struct Ended {
             {"index": 0, "recipient": "8f1e2d3c4b5a69788790",
                 "lifted": [{"scope": "all", "reason": "manual"}]},
             {"index": 1, "recipient": "0f1e2d3c4b5a69788796", "lifted": []}
-        ], "indexed": true})))
+        ], "lifted": 1, "indexed": true})))
 )]
 pub(in crate::http::api) async fn lift_all(
     State(api): State<Api>,
@@ -123,8 +174,15 @@ pub(in crate::http::api) async fn lift_all(
         let detail = format!("note: 1 to {LONGEST_NOTE} bytes that say why");
         return Err(Problem::new(Kind::InvalidRequest, detail));
     }
-    let removals: Vec<Removal> = request
-        .items
+    let named = match (request.items, request.filter) {
+        (Some(items), None) => items,
+        (None, Some(filter)) => return by_filter(&api, tenant, &filter.into(), note).await,
+        (Some(_), Some(_)) | (None, None) => {
+            let detail = "give either items or a filter";
+            return Err(Problem::new(Kind::InvalidRequest, detail));
+        }
+    };
+    let removals: Vec<Removal> = named
         .within()?
         .into_iter()
         .map(
@@ -142,14 +200,31 @@ pub(in crate::http::api) async fn lift_all(
         )
         .collect();
     let written = lift(&api.app, tenant, &removals, note).await?;
-    let items = written
+    let items: Vec<LiftedItem> = written
         .items
         .into_iter()
         .enumerate()
-        .map(|(index, item)| form(index, item));
+        .map(|(index, item)| form(index, item))
+        .collect();
+    let lifted = items.iter().map(|item| item.lifted.len()).sum::<usize>();
     Ok(Answer(LiftAnswer {
-        items: items.collect(),
+        items,
+        lifted: u64::try_from(lifted).unwrap_or(u64::MAX),
         indexed: written.indexed,
+    }))
+}
+
+async fn by_filter(
+    api: &Api,
+    tenant: TenantId,
+    filter: &LiftFilter,
+    note: &str,
+) -> Result<Answer<LiftAnswer>, Problem> {
+    let ended = lift_many(&api.app, tenant, filter, note).await?;
+    Ok(Answer(LiftAnswer {
+        items: Vec::new(),
+        lifted: ended.lifted,
+        indexed: ended.indexed,
     }))
 }
 
