@@ -58,6 +58,12 @@ struct Printed {
     kind: Kind,
 }
 
+impl workers::Item for Result<Source, source::Failure> {
+    fn weight(&self) -> usize {
+        self.as_ref().map_or(0, Source::weight)
+    }
+}
+
 /// How many messages of each kind there were, and what could not be read.
 #[derive(Debug, Default)]
 struct Totals {

@@ -237,6 +237,9 @@ impl Fields {
 /// its fields. Line breaks with the white space that follows are passed over. Nothing is verified:
 /// for people, never for a decision.
 pub fn claimed_in(field: &[u8]) -> Option<(String, Fields)> {
+    if field.len() < MIN_CHARACTERS {
+        return None;
+    }
     let mut run = Vec::new();
     let mut rest = field;
     loop {

@@ -83,7 +83,7 @@ fn check(fixture: &Fixture, raw: &[u8]) -> Result<(), String> {
 
 /// What `desist classify` says of the same mail, as far as the expectation names it.
 fn told_by_classify(fixture: &Fixture, raw: &[u8]) -> Result<(), String> {
-    let told = serde_json::to_value(summary::of(&report::read(raw))).unwrap();
+    let told = serde_json::to_value(summary::of(&report::read(raw))).map_err(|e| e.to_string())?;
     let expected = fixture.expected["classify"].as_object();
     for (member, value) in expected.into_iter().flatten() {
         if &told[member] != value {

@@ -31,6 +31,14 @@ pub(super) struct Failure {
 }
 
 impl Source {
+    /// Octets of it that are in memory already.
+    pub(super) const fn weight(&self) -> usize {
+        match &self.content {
+            Content::File(_) => 0,
+            Content::Read(bytes) => bytes.len(),
+        }
+    }
+
     /// The raw bytes, in `room` if they have to be fetched.
     pub(super) fn read<'a>(&'a self, room: &'a mut Vec<u8>) -> Result<&'a [u8], Failure> {
         match &self.content {

@@ -8,8 +8,20 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-/// Items that a worker may be ahead of the one whose result is printed next.
-const AHEAD: usize = 64;
+/// Groups of items that a worker may be ahead of the one whose results are taken next.
+const AHEAD: usize = 4;
+
+/// Items of a group: handing over one at a time costs more than reading it.
+const GROUP: usize = 64;
+
+/// Weight at which a group is large enough.
+const HEAVY: usize = 1024 * 1024;
+
+/// What is worked on.
+pub(super) trait Item: Send {
+    /// Octets that it holds in memory.
+    fn weight(&self) -> usize;
+}
 
 /// Calls `work` for every item on `jobs` threads (all processors, if not given), each with room of
 /// its own, and `take` for every result on this one, in the order of the items. Ends early when
@@ -21,13 +33,13 @@ pub(super) fn run<I, R, T>(
     mut take: T,
 ) -> io::Result<()>
 where
-    I: Send,
+    I: Item,
     R: Send,
     T: FnMut(R) -> io::Result<()>,
 {
     let jobs = jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get));
-    let items = Mutex::new(items.enumerate());
-    // A place for each item that is worked on or waits for its turn.
+    let items = Mutex::new((0_usize, items));
+    // A place for each group that is worked on or waits for its turn.
     let (give_place, places) = sync_channel(jobs.saturating_mul(AHEAD));
     let places = Mutex::new(places);
     for _ in 0..jobs.saturating_mul(AHEAD) {
@@ -43,36 +55,50 @@ where
             let (items, places, work) = (&items, &places, &work);
             scope.spawn(move || {
                 let mut room = Vec::new();
-                while let Some((number, item)) = next(items, places) {
-                    if done.send((number, work(&mut room, item))).is_err() {
+                while let Some((number, group)) = next(items, places) {
+                    let group = group.into_iter().map(|item| work(&mut room, item));
+                    if done.send((number, group.collect::<Vec<_>>())).is_err() {
                         return;
                     }
                 }
             });
         }
         drop(done);
-        let taken = in_order(&results, |result| {
-            let taken = take(result);
+        let taken = in_order(&results, |group: Vec<R>| {
+            let taken = group.into_iter().try_for_each(&mut take);
             // When all items are given out, nobody waits for a place.
             give_place.send(()).ok();
             taken
         });
-        // Workers that wait for a place or to hand over a result see that nobody is there.
+        // Workers that wait for a place or to hand over results see that nobody is there.
         drop(give_place);
         drop(results);
         taken
     })
 }
 
-/// The next item, once there is a place for it. Place and item are taken together, so that the item
-/// that is printed next always has one.
-fn next<I>(
-    items: &Mutex<impl Iterator<Item = (usize, I)>>,
+/// The next group, once there is a place for it. Place and group are taken together, so that the
+/// group whose results are taken next always has one.
+fn next<I: Item>(
+    items: &Mutex<(usize, impl Iterator<Item = I>)>,
     places: &Mutex<Receiver<()>>,
-) -> Option<(usize, I)> {
+) -> Option<(usize, Vec<I>)> {
     let places = places.lock().ok()?;
     places.recv().ok()?;
-    items.lock().ok()?.next()
+    let mut items = items.lock().ok()?;
+    let (number, items) = &mut *items;
+    let (mut group, mut weight) = (Vec::new(), 0_usize);
+    while group.len() < GROUP && weight < HEAVY {
+        let Some(item) = items.next() else { break };
+        weight = weight.saturating_add(item.weight());
+        group.push(item);
+    }
+    if group.is_empty() {
+        return None;
+    }
+    let this = *number;
+    *number += 1;
+    Some((this, group))
 }
 
 fn in_order<R>(
@@ -94,6 +120,13 @@ fn in_order<R>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Item for u64 {
+        fn weight(&self) -> usize {
+            // Some make a group by themselves.
+            if self.is_multiple_of(1_000) { HEAVY } else { 1 }
+        }
+    }
 
     #[test]
     fn results_come_in_the_order_of_the_items() {
@@ -117,7 +150,7 @@ mod tests {
 
     #[test]
     fn it_ends_when_nobody_takes_more() {
-        let endless = std::iter::repeat(1_u8);
+        let endless = std::iter::repeat(1_u64);
         let mut left = 10;
         let ended = run(
             endless,

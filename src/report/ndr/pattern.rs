@@ -190,6 +190,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn a_line_is_read_by_its_pattern() {
         for (pattern, line, address, reason) in [
             ("{address}", "a@b.example", "a@b.example", None),
