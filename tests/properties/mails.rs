@@ -15,6 +15,7 @@ use desist::model::mailbox::Role;
 use desist::model::receipt::{Door, ReceiptState};
 use desist::model::recipient::RecipientKey;
 use desist::model::tenant::TenantId;
+use desist::report::encoded_words::decode_words;
 use desist::report::{What, header, mime, read};
 use desist::token::finder::{Finder, MAX_MACS, percent_decoded};
 use desist::token::keyring::{Keyring, Mint};
