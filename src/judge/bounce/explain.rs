@@ -117,8 +117,11 @@ static TEXTS: LazyLock<Texts> = LazyLock::new(|| toml::from_str(EMBEDDED).unwrap
 pub fn explain(text: &str, language: Language, rules: &Rules) -> Explanation {
     let text = reply::cut(text.trim());
     let codes = reply::codes(text);
+    // Its domain may tell whose answer it is.
+    let address = text.split_whitespace().find(|word| word.contains('@'));
+    let address = address.map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()).to_owned());
     let outcome = Outcome {
-        address: None,
+        address,
         original: None,
         action: Action::Failed,
         status: codes.enhanced,
@@ -293,6 +296,8 @@ mod tests {
             Some("Gmail, Google Workspace")
         );
         assert!(explanation.help.is_some());
+        let explanation = of("550 Unknown user <a@docomo.ne.jp> (in reply to end of DATA command)");
+        assert_eq!(explanation.class, BounceClass::Filtered);
     }
 
     #[test]

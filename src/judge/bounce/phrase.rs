@@ -140,7 +140,10 @@ mod tests {
             ("see https://b.example/@spam", "see https://b.example/@spam"),
             ("550 : User unknown", "550 : user unknown"),
             ("550 no (in reply to MAIL FROM command)", "550 no"),
-            ("host spam.b.example[192.0.2.1] said: 550 no", "host said: 550 no"),
+            (
+                "host spam.b.example[192.0.2.1] said: 550 no",
+                "host said: 550 no",
+            ),
             ("@", "<@>"),
         ] {
             assert_eq!(normal(text), expected, "{text}");
