@@ -98,6 +98,7 @@
 //! | RFC 3834 | automatic responses | met: recognised, never sent |
 //! | RFC 3848 | transmission types | met |
 //! | RFC 3986 | percent-encoding in links | met |
+//! | RFC 4954 | SMTP AUTH | partly: its codes are explained; no door asks for a login |
 //! | RFC 5280 | certificates | partly: the end of the validity is read; clients judge the rest |
 //! | RFC 5321 | SMTP | met |
 //! | RFC 5322 | message format | met, read leniently |
@@ -108,13 +109,15 @@
 //! | RFC 6522 | multipart/report | met, read leniently |
 //! | RFC 6531 | SMTPUTF8 | met |
 //! | RFC 6532 | internationalised headers | met |
-//! | RFC 6533 | internationalised delivery status | partly: as RFC 3464 |
+//! | RFC 6533 | internationalised delivery status | met |
 //! | RFC 6590 | redaction in reports | met: what is redacted is no address |
 //! | RFC 6591 | failure reports | partly: told apart and recorded |
 //! | RFC 6692 | source port in ARF | partly: read, not kept |
 //! | RFC 6750 | bearer keys of the API | met |
+//! | RFC 7293 | changed owners of mailboxes | partly: its codes, as a cause of bounces |
 //! | RFC 7301 | ALPN | met |
 //! | RFC 7468 | PEM | met |
+//! | RFC 7504 | hosts and domains that take no mail | partly: its reply codes, as a cause of bounces |
 //! | RFC 7505 | null MX | met: as a cause of bounces |
 //! | RFC 7672 | DANE for SMTP | partly: one certificate for every name; publishing TLSA is the operator's |
 //! | RFC 8058 | one-click unsubscribe | met |

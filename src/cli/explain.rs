@@ -47,14 +47,16 @@ impl ExplainArgs {
     }
 }
 
-/// The texts: one that begins with no code belongs to the one before, unless it is quoted whole.
+/// The texts: what stands behind codes alone belongs to them, and so does a word that begins no
+/// code to the text before.
 fn joined(words: &[String]) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     for word in words {
-        let begins = word.starts_with(|c: char| c.is_ascii_digit()) || word.contains(' ');
+        let begins = word.starts_with(|c: char| c.is_ascii_digit());
         match texts.last_mut() {
-            // A reply code and the status code behind it are one answer.
-            Some(last) if !begins || is_reply_code(last) => {
+            Some(last)
+                if is_reply_code(last) || !begins && (is_codes(last) || !word.contains(' ')) =>
+            {
                 last.push(' ');
                 last.push_str(word);
             }
@@ -66,6 +68,11 @@ fn joined(words: &[String]) -> Vec<String> {
 
 fn is_reply_code(text: &str) -> bool {
     text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_codes(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b' '))
 }
 
 struct Words {
@@ -284,7 +291,7 @@ mod tests {
     #[test]
     fn several_answers_are_told_apart() {
         let json = printed(
-            &["5.2.2", "550 gone", "554", "5.7.1"],
+            &["5.2.2", "550 gone", "554", "5.7.1", "was blocked"],
             Language::English,
             true,
         );

@@ -168,7 +168,10 @@ struct Diagnostic {
 impl Diagnostic {
     fn of(value: &str) -> Self {
         let (kind, text) = split_type(value);
-        let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text: String = reply::cut(text)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         let quotes_smtp = match kind.to_ascii_lowercase().as_str() {
             "" | "smtp" => true,
             // What a program printed is no answer of a server, unless it tells one.

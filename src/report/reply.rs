@@ -101,6 +101,15 @@ static STAGE_PHRASES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
         .ok()
 });
 
+/// As much of an answer as is looked at.
+pub fn cut(text: &str) -> &str {
+    let mut end = text.len().min(MAX_REPLY);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
 /// The codes of one answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Codes {

@@ -74,7 +74,10 @@ fn notice(text: &str) -> Option<Value> {
 fn outcome(recipient: &Value, action: Action, subtype: Option<&str>) -> Outcome {
     let diagnostic = text(recipient, "diagnosticCode").map(|text| {
         let bare = text.strip_prefix("smtp;").unwrap_or(&text).trim();
-        bare.split_whitespace().collect::<Vec<_>>().join(" ")
+        reply::cut(bare)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
     });
     let diagnostic = diagnostic.or_else(|| subtype.map(str::to_owned));
     let said = diagnostic.as_deref().unwrap_or_default();

@@ -35,6 +35,139 @@ fn kind(reading: &Reading) -> &'static str {
     }
 }
 
+/// The class in the coarser words of the collection.
+fn class(class: &Value) -> &'static str {
+    match class.as_str().unwrap_or_default() {
+        "bad-mailbox" | "moved" => "invalid-recipient",
+        "bad-domain" | "null-mx" => "invalid-domain",
+        "inactive" => "mailbox-disabled",
+        "mailbox-full" => "mailbox-full",
+        "message-too-big" => "too-big",
+        "rate-limited" => "rate",
+        "network" | "expired" => "network",
+        "system" => "system",
+        "undetermined" => "other",
+        _ => "policy",
+    }
+}
+
+/// Right ones of all, by what was asked.
+#[derive(Default)]
+struct Marks(BTreeMap<&'static str, (usize, usize)>);
+
+impl Marks {
+    fn count(&mut self, name: &'static str, right: bool) {
+        let (good, all) = self.0.entry(name).or_default();
+        *good += usize::from(right);
+        *all += 1;
+    }
+
+    /// Whether at least `wanted` of a thousand are right.
+    fn reaches(&self, name: &str, wanted: usize) -> bool {
+        self.0
+            .get(name)
+            .is_some_and(|(good, all)| good * 1_000 >= all * wanted)
+    }
+}
+
+/// Whether `list` has the value, without case.
+fn lists(list: &Value, value: &Value) -> bool {
+    let value = value.as_str().map(str::to_lowercase);
+    let mut known = list.as_array().into_iter().flatten();
+    value.is_some() && known.any(|one| one.as_str().map(str::to_lowercase) == value)
+}
+
+/// Counts what one bounce of the collection was read as; gives how many recipients are too many.
+fn score(expected: &Value, reading: &Reading, marks: &mut Marks) -> usize {
+    let is = lists(&expected["kind_ok"], &kind(reading).into());
+    marks.count("kind", is);
+    let told = serde_json::to_value(summary::of(reading)).unwrap();
+    let mut left: Vec<&Value> = match is {
+        true => told["recipients"].as_array().unwrap().iter().collect(),
+        false => Vec::new(),
+    };
+    for wanted in expected["expect"].as_array().unwrap() {
+        if wanted["recipient"].is_null() {
+            continue;
+        }
+        let found = left
+            .iter()
+            .position(|one| lists(&wanted["recipient_ok"], &one["address"]));
+        marks.count("recipients", found.is_some());
+        let Some(one) = found.map(|at| left.remove(at)) else {
+            continue;
+        };
+        if wanted["status_src"] == "field" {
+            marks.count("status", lists(&wanted["status_ok"], &one["status"]));
+        }
+        if wanted["action_src"] == "field" {
+            marks.count("action", one["action"] == wanted["action"]);
+        }
+        let level = wanted["reason_level"].as_str().unwrap_or_default();
+        if ["asserted", "consensus"].contains(&level)
+            && !wanted["class"].is_null()
+            && wanted["class"] != "other"
+        {
+            marks.count(
+                "class",
+                lists(&wanted["class_ok"], &class(&one["class"]).into()),
+            );
+        }
+        if !wanted["permanent"].is_null() && !one["permanent"].is_null() {
+            marks.count("permanent", one["permanent"] == wanted["permanent"]);
+        }
+    }
+    left.len()
+}
+
+// Only what several readers agree on counts; copies of one mail count once.
+#[test]
+fn real_bounces_reach_their_marks() {
+    let Some(folder) = folder() else {
+        println!("not measured: DESIST_CORPUS names no folder");
+        return;
+    };
+    let truth = fs::read_to_string(folder.join("truth.jsonl")).unwrap();
+    let (mut marks, mut extra, mut alarms) = (Marks::default(), 0, Vec::new());
+    for entry in truth.lines() {
+        let entry: Value = serde_json::from_str(entry).unwrap();
+        if entry["container"] != "mail"
+            || entry["source"] == "sisimai-newline"
+            || entry.get("dup_of").is_some_and(|of| !of.is_null())
+        {
+            continue;
+        }
+        let file = entry["file"].as_str().unwrap();
+        let reading = read(&fs::read(folder.join("mails").join(file)).unwrap());
+        match entry["kind"].as_str().unwrap() {
+            "bounce" => extra += score(&entry, &reading, &mut marks),
+            "not-feedback" | "auto-reply" => {
+                let is = kind(&reading);
+                if is == "bounce" && !lists(&entry["kind_ok"], &is.into()) {
+                    alarms.push(file.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    for (name, (good, all)) in &marks.0 {
+        println!("{good:5} of {all:<5} {name}");
+    }
+    println!("{extra:5} recipients too many");
+    assert_eq!(alarms, Vec::<String>::new());
+    assert!(extra <= 2);
+    for (name, wanted) in [
+        ("kind", 995),
+        ("recipients", 985),
+        ("status", 990),
+        ("action", 990),
+        ("class", 930),
+        ("permanent", 970),
+    ] {
+        assert!(marks.reaches(name, wanted), "{name}");
+    }
+}
+
 #[test]
 fn real_mails_are_what_they_are() {
     let Some(folder) = folder() else {

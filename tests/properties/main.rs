@@ -117,6 +117,7 @@ properties! {
     data: "data",
     finder: "finder",
     journal: "journal",
+    notification: "notification",
     one_click: "one-click",
     session: "session",
     unsubscribe: "unsubscribe",

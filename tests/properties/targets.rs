@@ -19,6 +19,8 @@ mod journal_file;
 mod mails;
 #[path = "node.rs"]
 mod node;
+#[path = "notifications.rs"]
+mod notifications;
 #[path = "runner.rs"]
 mod runner;
 #[path = "settings.rs"]
@@ -41,7 +43,7 @@ pub(crate) struct Target {
 }
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 12] = [
+pub(crate) const TARGETS: [Target; 13] = [
     target("address", addresses::check, addresses::seeds),
     target("api", doors::api, doors::api_seeds),
     target("arf", mails::complaint, mails::complaint_seeds),
@@ -51,6 +53,7 @@ pub(crate) const TARGETS: [Target; 12] = [
     target("data", dialogue::data, dialogue::data_seeds),
     target("finder", tokens::check, tokens::seeds),
     target("journal", journal_file::check, journal_file::seeds),
+    target("notification", notifications::check, notifications::seeds),
     target("one-click", doors::one_click, doors::one_click_seeds),
     target("session", dialogue::session, dialogue::session_seeds),
     target("unsubscribe", mails::unsubscribe, mails::unsubscribe_seeds),

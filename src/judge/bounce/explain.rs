@@ -15,9 +15,6 @@ use crate::report::status::{Delivery, Outcome};
 /// The texts.
 const EMBEDDED: &str = include_str!("../explain.toml");
 
-/// Octets of an answer that are explained.
-pub const MAX_TEXT: usize = 4 * 1024;
-
 words! {
     /// A language that explanations are given in.
     pub enum Language as "language" {
@@ -116,12 +113,15 @@ struct CodeText {
 
 static TEXTS: LazyLock<Texts> = LazyLock::new(|| toml::from_str(EMBEDDED).unwrap_or_default());
 
-/// Explains one answer. Pure and total; what stands behind [`MAX_TEXT`] octets is not looked at.
+/// Explains one answer. Pure and total; what stands behind [`reply::MAX_REPLY`] octets is not looked at.
 pub fn explain(text: &str, language: Language, rules: &Rules) -> Explanation {
-    let text = cut(text.trim());
+    let text = reply::cut(text.trim());
     let codes = reply::codes(text);
+    // Its domain may tell whose answer it is.
+    let address = text.split_whitespace().find(|word| word.contains('@'));
+    let address = address.map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()).to_owned());
     let outcome = Outcome {
-        address: None,
+        address,
         original: None,
         action: Action::Failed,
         status: codes.enhanced,
@@ -201,14 +201,6 @@ fn meaning_of(code: Code) -> Option<&'static CodeText> {
 /// A text that is a reply code alone.
 fn alone(text: &str) -> Option<u16> {
     text.parse().ok().filter(|code| (200..600).contains(code))
-}
-
-fn cut(text: &str) -> &str {
-    let mut end = text.len().min(MAX_TEXT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -304,6 +296,8 @@ mod tests {
             Some("Gmail, Google Workspace")
         );
         assert!(explanation.help.is_some());
+        let explanation = of("550 Unknown user <a@docomo.ne.jp> (in reply to end of DATA command)");
+        assert_eq!(explanation.class, BounceClass::Filtered);
     }
 
     #[test]

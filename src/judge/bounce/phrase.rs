@@ -76,7 +76,14 @@ pub(super) fn normal(text: &str) -> String {
         None => (text, ""),
     };
     let mut normal = String::with_capacity(end);
+    let mut before = "";
     for word in text.split_whitespace().chain(rest.split_whitespace()) {
+        // A server may be called anything.
+        let name = before.eq_ignore_ascii_case("host") && word.contains('.');
+        before = word;
+        if name {
+            continue;
+        }
         if !normal.is_empty() {
             normal.push(' ');
         }
@@ -133,6 +140,10 @@ mod tests {
             ("see https://b.example/@spam", "see https://b.example/@spam"),
             ("550 : User unknown", "550 : user unknown"),
             ("550 no (in reply to MAIL FROM command)", "550 no"),
+            (
+                "host spam.b.example[192.0.2.1] said: 550 no",
+                "host said: 550 no",
+            ),
             ("@", "<@>"),
         ] {
             assert_eq!(normal(text), expected, "{text}");
