@@ -67,9 +67,7 @@
 //! - *Why one counter row for the feed?* A sequence gives out numbers that commit in another order;
 //!   a reader would miss some. The row lock is taken as the last statements of a transaction.
 //! - *Why threads of its own for the API?* `check` is asked before each mail, and answers from
-//!   memory. On shared threads its answers stood behind all that a burst of mail gives to do. The
-//!   threads of the doors and of the pipeline are also nicer (by 10) than the API's, so that the
-//!   system lets a check through when all processors are busy; see `serve`.
+//!   memory. On shared threads its answers stood behind all that a burst of mail gives to do.
 //! - *Why no send record?* The token says for whom the mail was, so nothing has to be kept for
 //!   mail that nobody answers, and a complaint after two years still finds its recipient.
 //!

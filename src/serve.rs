@@ -121,9 +121,7 @@ const GRACE_BEHIND: Duration = Duration::from_secs(5);
 impl Server {
     /// Starts. When it returns, the doors are open; the API follows when the index is filled, see
     /// [`Server::ready`].
-    ///
-    /// It runs on threads of its own; those that are to have the priority of the process inherit
-    /// it from the thread that calls this.
+    /// It runs on threads of its own.
     pub async fn start(config: Config, announcer: Announcer) -> Result<Self, ServeError> {
         let threads = Threads::start().map_err(ServeError::Threads)?;
         let work = threads.work().clone();

@@ -1,10 +1,10 @@
 //! Two sets of threads: one for the API, one for everything else.
 //!
-//! A check is answered from memory in microseconds; what it waits for is a thread, and then a
-//! processor. So it shares no thread with those who have much to do, the doors and the pipeline,
-//! and their threads ask the system for a smaller share of processors that are busy: what they do
-//! is of the same use some milliseconds later, and when nobody else wants a processor they lose
-//! nothing.
+//! A check is answered from memory in microseconds; what it waits for is a thread. So it shares
+//! none with those who have much to do, the doors and the pipeline.
+//!
+//! All have the priority of the process. With working threads that are nicer checks wait still less,
+//! but beside other busy processes the doors then hardly work, and a stop does not end in time.
 
 use std::io;
 
@@ -24,12 +24,8 @@ struct Own {
     runtime: Option<Runtime>,
 }
 
-/// How much nicer than the process the working threads are: a tenth of the weight of the others.
-const NICER: i32 = 10;
-
 impl Threads {
-    /// Each with as many threads as there are processors. Threads inherit: called by one that has
-    /// the priority of the process.
+    /// Each with as many threads as there are processors.
     pub(super) fn start() -> io::Result<Self> {
         let named = |name: &str| {
             let mut builder = Builder::new_multi_thread();
@@ -38,10 +34,7 @@ impl Threads {
         };
         Ok(Self {
             api: named("desist-api").build()?.into(),
-            work: named("desist-work")
-                .on_thread_start(give_way)
-                .build()?
-                .into(),
+            work: named("desist-work").build()?.into(),
         })
     }
 
@@ -50,8 +43,7 @@ impl Threads {
         &self.api.handle
     }
 
-    /// For doors, journal, pipeline, follower and retention. The threads of the engines inherit
-    /// the priority.
+    /// For doors, journal, pipeline, follower and retention.
     pub(super) const fn work(&self) -> &Handle {
         &self.work.handle
     }
@@ -75,37 +67,21 @@ impl Drop for Own {
     }
 }
 
-/// On Linux niceness is that of one thread, and anybody may add to it. Elsewhere it would be that
-/// of the whole process.
-fn give_way() {
-    if cfg!(target_os = "linux")
-        && let Err(error) = rustix::process::nice(NICER)
-    {
-        tracing::warn!(%error, "a thread keeps its priority");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn niceness() -> i32 {
-        rustix::process::getpriority_process(None).unwrap()
-    }
-
     #[tokio::test]
-    async fn working_threads_give_way_to_those_of_the_api() {
+    async fn the_api_shares_no_thread() {
         let threads = Threads::start().unwrap();
-        let on = async |runtime: &Handle| {
-            let task = runtime.spawn(async { niceness() }).await.unwrap();
-            let blocking = runtime.spawn_blocking(niceness).await.unwrap();
-            // As the engines start theirs.
-            let inherited = runtime.spawn(async { std::thread::spawn(niceness).join() });
-            [task, blocking, inherited.await.unwrap().unwrap()]
-        };
-        let here = niceness();
-        assert_eq!(on(threads.api()).await, [here; 3]);
-        let nicer = if cfg!(target_os = "linux") { NICER } else { 0 };
-        assert_eq!(on(threads.work()).await, [(here + nicer).min(19); 3]);
+        let name = || std::thread::current().name().map(str::to_owned);
+        for (runtime, expected) in [
+            (threads.api(), "desist-api"),
+            (threads.work(), "desist-work"),
+        ] {
+            let task = runtime.spawn(async move { name() }).await.unwrap();
+            let blocking = runtime.spawn_blocking(name).await.unwrap();
+            assert_eq!([task.as_deref(), blocking.as_deref()], [Some(expected); 2]);
+        }
     }
 }
