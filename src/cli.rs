@@ -130,8 +130,9 @@ fn classify(args: &classify::ClassifyArgs) -> Result<ExitCode, String> {
     }
 }
 
+/// For signals, and for the demo's clients: the server has threads of its own.
 fn runtime() -> Result<tokio::runtime::Runtime, String> {
-    tokio::runtime::Builder::new_multi_thread()
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start: {error}"))

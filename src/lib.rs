@@ -70,6 +70,8 @@
 //!   store must not slow the doors; one node-local file with group commit gives both.
 //! - *Why one counter row for the feed?* A sequence gives out numbers that commit in another order;
 //!   a reader would miss some. The row lock is taken as the last statements of a transaction.
+//! - *Why threads of its own for the API?* `check` is asked before each mail, and answers from
+//!   memory. On shared threads its answers stood behind all that a burst of mail gives to do.
 //! - *Why no send record?* The token says for whom the mail was, so nothing has to be kept for
 //!   mail that nobody answers, and a complaint after two years still finds its recipient.
 //!

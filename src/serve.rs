@@ -1,6 +1,6 @@
 //! Layer 6: builds everything and runs it: the one place where the parts meet.
 //!
-//! Start: the journal; then the keys, from the store or, while the database is away, from the
+//! Two sets of threads, of which one is the API's alone. Start: the journal; then the keys, from the store or, while the database is away, from the
 //! journal's mirror; then the doors; then what is behind them. Stop: the doors first, then what is
 //! behind.
 
@@ -8,6 +8,7 @@ mod announce;
 mod descriptors;
 mod doors;
 mod interior;
+mod threads;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::App;
 use crate::app::reception::{Parts, Reception};
@@ -31,6 +33,7 @@ use crate::token::keyring::Keyring;
 pub use announce::Announcer;
 use doors::Bound;
 use interior::{Interior, Opened};
+use threads::Threads;
 
 /// A running server.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub struct Server {
     data_dir: PathBuf,
     doors: Stop,
     behind: Stop,
+    /// What all of it runs on.
+    _threads: Threads,
 }
 
 /// The real addresses of the listeners: port 0 has become a port.
@@ -95,6 +100,9 @@ pub enum ServeError {
         /// Why not.
         source: Box<CertificateError>,
     },
+    /// The operating system gives no threads, or one ended by itself.
+    #[error("threads: {0}")]
+    Threads(std::io::Error),
     /// The operating system gives no random bytes.
     #[error("no randomness: {0}")]
     Randomness(getrandom::Error),
@@ -113,7 +121,20 @@ const GRACE_BEHIND: Duration = Duration::from_secs(5);
 impl Server {
     /// Starts. When it returns, the doors are open; the API follows when the index is filled, see
     /// [`Server::ready`].
+    /// It runs on threads of its own.
     pub async fn start(config: Config, announcer: Announcer) -> Result<Self, ServeError> {
+        let threads = Threads::start().map_err(ServeError::Threads)?;
+        let work = threads.work().clone();
+        let starting = work.spawn(Self::start_on(threads, config, announcer));
+        let started = AbortOnDropHandle::new(starting).await;
+        started.map_err(|error| ServeError::Threads(error.into()))?
+    }
+
+    async fn start_on(
+        threads: Threads,
+        config: Config,
+        announcer: Announcer,
+    ) -> Result<Self, ServeError> {
         let (clock, metrics) = (Clock::system(), Metrics::default());
         make_folder(&config.data_dir)?;
         let journal = Journal::open_with(
@@ -133,13 +154,14 @@ impl Server {
         };
         let opened = interior.open().await?;
         let reception = interior.reception(&opened);
-        let bound = Bound::bind(&config).await?;
+        let bound = Bound::bind(&config, threads.api()).await?;
         let listening = bound.listening()?;
         announce::write_file(&config.data_file(LISTENING_FILE), &listening)?;
         let (doors, behind) = (Stop::new(), Stop::new());
         let api = bound.open(&interior, &reception, &doors)?;
         announcer.doors(&listening);
 
+        let of_the_api = doors.on(threads.api());
         let app = Arc::new(OnceLock::new());
         let (ready_in, ready) = watch::channel(false);
         let server = Self {
@@ -149,8 +171,9 @@ impl Server {
             app: Arc::clone(&app),
             ready,
             data_dir: config.data_dir.clone(),
-            doors: doors.clone(),
+            doors,
             behind: behind.clone(),
+            _threads: threads,
         };
         let task = interior.run(interior::Running {
             store: opened.store,
@@ -160,7 +183,7 @@ impl Server {
             app,
             ready: ready_in,
             announcer,
-            doors,
+            of_the_api,
             behind: behind.clone(),
         });
         behind.spawn(task);

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,12 +18,23 @@ pub struct Stop {
     soft: CancellationToken,
     hard: CancellationToken,
     tasks: TaskTracker,
+    /// Where tasks run, if not where they are spawned.
+    runtime: Option<Handle>,
 }
 
 impl Stop {
     /// Nothing runs yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same stop, whose tasks run on that runtime.
+    #[must_use]
+    pub fn on(&self, runtime: &Handle) -> Self {
+        Self {
+            runtime: Some(runtime.clone()),
+            ..self.clone()
+        }
     }
 
     /// Runs a task that the stop waits for. It ends by itself on [`Stop::soft`]; on
@@ -33,13 +45,17 @@ impl Stop {
         F: Future<Output = ()> + Send + 'static,
     {
         let hard = Woken::new(Box::pin(self.hard.clone().cancelled_owned()));
-        self.tasks.spawn(async move {
+        let task = async move {
             tokio::select! {
                 biased;
                 () = hard => {}
                 _ = contain(task) => {}
             }
-        });
+        };
+        match &self.runtime {
+            Some(runtime) => self.tasks.spawn_on(task, runtime),
+            None => self.tasks.spawn(task),
+        };
     }
 
     /// Cancelled when no new work is to be begun.

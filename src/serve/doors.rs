@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
 use super::descriptors::Places;
 use super::interior::Interior;
@@ -45,11 +46,16 @@ const PUBLIC_FROM_ONE: usize = 1_000;
 const API_SESSIONS: usize = 4_096;
 
 impl Bound {
-    pub(super) async fn bind(config: &Config) -> Result<Self, ServeError> {
+    /// Binds; connections to the API come in on threads of its own.
+    pub(super) async fn bind(config: &Config, of_the_api: &Handle) -> Result<Self, ServeError> {
+        let api = config.api.listen.clone();
+        let api = of_the_api.spawn(async move { bind("api", &api).await });
         Ok(Self {
             smtp: bind("smtp", &config.smtp.listen).await?,
             public: bind("public", &config.public.listen).await?,
-            api: bind("api", &config.api.listen).await?,
+            api: api
+                .await
+                .map_err(|error| ServeError::Threads(error.into()))??,
             places: Places {
                 smtp: config.limits.sessions,
                 smtp_per_ip: config.limits.sessions_per_ip,

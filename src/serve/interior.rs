@@ -58,7 +58,8 @@ pub(super) struct Running {
     pub(super) app: Arc<OnceLock<App>>,
     pub(super) ready: watch::Sender<bool>,
     pub(super) announcer: Announcer,
-    pub(super) doors: Stop,
+    /// The stop of the doors, whose tasks run on the API's threads.
+    pub(super) of_the_api: Stop,
     pub(super) behind: Stop,
 }
 
@@ -209,7 +210,7 @@ impl Interior {
             journal: self.journal.clone(),
             metrics: self.metrics.clone(),
         }));
-        doors::open_api(running.api, routes.clone(), &running.doors);
+        doors::open_api(running.api, routes.clone(), &running.of_the_api);
         let stopping = running.behind.soft().clone();
         let store = match running.store {
             Some(store) => Some(store),
@@ -241,12 +242,12 @@ impl Interior {
             bodies: self.config.limits.api_memory.as_usize(),
             ..api::Limits::default()
         };
-        let stop = running.doors.soft().clone();
+        let stop = running.of_the_api.soft().clone();
         let keys = ApiKeys::new(app.store.clone(), app.clock.clone());
         let confirming = stop
             .clone()
             .run_until_cancelled_owned(keys.clone().keep_confirmed());
-        running.doors.spawn(async move {
+        running.of_the_api.spawn(async move {
             confirming.await;
         });
         routes.replace(api::router_with(keys, app, &limits, stop));

@@ -1,7 +1,7 @@
 //! All that stands, read as fast as the engine can, to fill an index.
 //!
-//! A row that is fetched costs the driver more than the engine. So many suppressions come as one
-//! text, a line each: `TENANT RECIPIENT SCOPE REASON SINCE`, the recipient in hexadecimal.
+//! A row that is fetched costs the driver more than the engine. So many suppressions come at a
+//! time: from SQLite as one value for each column, from `PostgreSQL` as lines.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -21,7 +21,7 @@ use crate::model::recipient::RecipientKey;
 use crate::model::suppression::{Reason, Scope, SuppressionKey};
 use crate::model::tenant::TenantId;
 
-/// Rows of an SQLite file that one call reads.
+/// Numbers of rows of an SQLite file that one call reads.
 const ROWS: i64 = 16_384;
 /// Parts of an SQLite file that are read at the same time.
 const PARTS: i64 = 3;
@@ -49,17 +49,10 @@ impl Store {
     /// In the order of the file, which is not that of the keys: by key each row would be a jump.
     async fn scan_file(&self, taker: Taker) -> Result<(), StoreError> {
         let before = read!(self.pool, |conn| rows_of(conn).await)?;
-        let step = before.last.saturating_sub(before.first) / PARTS + 1;
         let mut parts = JoinSet::new();
-        let mut after = i64::MIN;
-        for part in 1..=PARTS {
-            let upto = match part {
-                PARTS => i64::MAX,
-                part => before.first.saturating_add(step.saturating_mul(part)),
-            };
+        for (after, upto) in before.parts() {
             let (store, taker) = (self.clone(), Arc::clone(&taker));
             parts.spawn(async move { store.scan_part(after, upto, &taker).await });
-            after = upto;
         }
         all(parts).await?;
         let after = read!(self.pool, |conn| rows_of(conn).await)?;
@@ -70,14 +63,21 @@ impl Store {
         Ok(())
     }
 
-    /// The rows from behind `after` up to `upto`.
+    /// The rows from behind `after` up to `upto`, a window of their numbers at a time.
     async fn scan_part(&self, mut after: i64, upto: i64, taker: &Taker) -> Result<(), StoreError> {
-        loop {
-            let (lines, last) = read!(self.pool, |conn| file_lines(conn, after, upto).await)?;
-            let Some(last) = last else { return Ok(()) };
-            after = last;
-            taker(entries(&lines)?);
+        while after < upto {
+            let end = upto.min(after.saturating_add(ROWS));
+            let columns = read!(self.pool, |conn| file_columns(conn, after, end).await)?;
+            after = end;
+            if let Some(columns) = columns {
+                taker(columns.entries()?);
+            } else {
+                // Where very many have ended there may be many windows without any.
+                let next = read!(self.pool, |conn| row_behind(conn, end).await)?;
+                after = next.map_or(upto, |next| next.saturating_sub(1));
+            }
         }
+        Ok(())
     }
 
     /// In one statement, which sees one state of the table.
@@ -123,22 +123,83 @@ async fn rows_of(conn: &mut Conn<'_>) -> Result<Rows, Failure> {
     })
 }
 
-async fn file_lines(
+impl Rows {
+    /// Bounds of the parts: behind which row each begins, and its last.
+    fn parts(&self) -> impl Iterator<Item = (i64, i64)> {
+        let step = self.last.saturating_sub(self.first) / PARTS + 1;
+        let first = self.first.saturating_sub(1);
+        let bound = move |part| first.saturating_add(step.saturating_mul(part));
+        (0..PARTS).map(move |part| (bound(part), bound(part + 1)))
+    }
+}
+
+/// The number of the first row behind that one.
+async fn row_behind(conn: &mut Conn<'_>, row: i64) -> Result<Option<i64>, Failure> {
+    let sql = "select min(rowid) as next from suppressions where rowid > $1";
+    let row = fetch_one(conn, "suppressions", sql, values![row]).await?;
+    row.ok_or_else(|| unreadable("the next row"))?
+        .opt_int("next")
+}
+
+/// Columns of many rows, one value behind the other.
+struct Columns {
+    /// [`RecipientKey::LEN`] bytes each.
+    recipients: Vec<u8>,
+    /// The others with commas between.
+    tenants: String,
+    scopes: String,
+    reasons: String,
+    sinces: String,
+}
+
+/// `None` if there is no row. Each column is put together by itself: to join the values of a row
+/// first would cost twice as much as all the rest.
+async fn file_columns(
     conn: &mut Conn<'_>,
     after: i64,
     upto: i64,
-) -> Result<(String, Option<i64>), Failure> {
-    let sql = "select max(row) as last, group_concat(tenant || ' ' || hex(recipient) || ' ' ||
-                      scope || ' ' || reason || ' ' || since, char(10)) as lines
-               from (select rowid as row, tenant, recipient, scope, reason, since
-                     from suppressions where rowid > $1 and rowid <= $2
-                     order by rowid limit $3)";
-    let row: Option<Row> = fetch_one(conn, "suppressions", sql, values![after, upto, ROWS]).await?;
-    let row = row.ok_or_else(|| unreadable("the lines"))?;
-    Ok((
-        row.opt_text("lines")?.unwrap_or_default(),
-        row.opt_int("last")?,
-    ))
+) -> Result<Option<Columns>, Failure> {
+    // A BLOB goes through as the bytes that it is, zeros included.
+    let sql = "select cast(group_concat(recipient, '') as blob) as recipients,
+                      group_concat(tenant) as tenants, group_concat(scope) as scopes,
+                      group_concat(reason) as reasons, group_concat(since) as sinces
+               from suppressions where rowid > $1 and rowid <= $2";
+    let row: Option<Row> = fetch_one(conn, "suppressions", sql, values![after, upto]).await?;
+    let row = row.ok_or_else(|| unreadable("the columns"))?;
+    let Some(recipients) = row.opt_bytes("recipients")? else {
+        return Ok(None);
+    };
+    Ok(Some(Columns {
+        recipients,
+        tenants: row.text("tenants")?,
+        scopes: row.text("scopes")?,
+        reasons: row.text("reasons")?,
+        sinces: row.text("sinces")?,
+    }))
+}
+
+impl Columns {
+    fn entries(&self) -> Result<Vec<(SuppressionKey, Timestamp)>, StoreError> {
+        let (recipients, rest) = self.recipients.as_chunks();
+        let mut tenants = self.tenants.split(',');
+        let mut scopes = self.scopes.split(',');
+        let mut reasons = self.reasons.split(',');
+        let mut sinces = self.sinces.split(',');
+        let mut entry = |recipient: &[u8; RecipientKey::LEN]| {
+            let key = SuppressionKey {
+                tenant: TenantId::new(tenants.next()?.parse().ok()?)?,
+                recipient: RecipientKey::from_bytes(*recipient),
+                scope: scopes.next()?.parse().ok()?,
+                reason: reasons.next()?.parse().ok()?,
+            };
+            Some((key, Timestamp::from_millis(sinces.next()?.parse().ok()?)))
+        };
+        let entries: Option<Vec<_>> = recipients.iter().map(&mut entry).collect();
+        let all = rest.is_empty() && tenants.next().is_none() && sinces.next().is_none();
+        entries
+            .filter(|_| all)
+            .ok_or_else(|| unreadable("a column"))
+    }
 }
 
 async fn copy(conn: &mut PgConnection, taker: &Taker) -> Result<(), Failure> {

@@ -78,6 +78,7 @@ suite! {
         addresses_fill_in,
         listings_page_through_all,
         scan_gives_what_stands_of_all_tenants,
+        scan_finds_rows_that_lie_far_apart,
     }
     feed {
         changes_and_events_share_one_counter,

@@ -72,3 +72,23 @@ async fn a_panic_ends_its_own_task_alone() {
     assert!(stop.finish(LONG).await);
     receive.await.unwrap();
 }
+
+#[tokio::test]
+async fn tasks_may_run_on_another_runtime() {
+    let elsewhere = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("elsewhere")
+        .build()
+        .unwrap();
+    let stop = Stop::new();
+    let (send, receive) = oneshot::channel();
+    let soft = stop.soft().clone();
+    stop.on(elsewhere.handle()).spawn(async move {
+        soft.cancelled().await;
+        let name = std::thread::current().name().map(str::to_owned);
+        send.send(name).unwrap();
+    });
+    assert!(stop.finish(LONG).await, "it is the same stop");
+    assert_eq!(receive.await.unwrap().as_deref(), Some("elsewhere"));
+    elsewhere.shutdown_background();
+}

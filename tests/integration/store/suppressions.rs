@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use desist::model::event::{Effect, Proof};
+use desist::model::recipient::RecipientKey;
 use desist::model::suppression::{ChangeOp, Reason, Scope, SuppressionKey};
 use desist::model::tenant::{Tenant, TenantId};
 use desist::store::{Lift, NewSuppression, Paging, StoreError, StoredSuppression};
@@ -354,12 +355,16 @@ pub(super) async fn scan_gives_what_stands_of_all_tenants(world: &World) {
             )
             .await
             .unwrap();
-        for recipient in 0..20 {
-            let key = SuppressionKey {
-                tenant,
-                ..key(recipient, Scope::All, Reason::Manual)
-            };
-            expected.push(key);
+        for byte in [0, 1, b',', b'"', b'\'', b'\\', 0x80, 0xff] {
+            for scope in [Scope::All, Scope::Marketing, Scope::Stream(7)] {
+                let key = SuppressionKey {
+                    tenant,
+                    // Bytes that would end, quote or split a text.
+                    recipient: RecipientKey::from_bytes([byte; 10]),
+                    ..key(0, scope, Reason::Manual)
+                };
+                expected.push(key);
+            }
         }
     }
     let new: Vec<NewSuppression> = expected
@@ -374,4 +379,18 @@ pub(super) async fn scan_gives_what_stands_of_all_tenants(world: &World) {
     let found = scanned(&store).await;
     assert!(found.keys().eq(&expected));
     assert!(found.values().all(|since| *since == NOW));
+}
+
+/// Rows of an SQLite file lie far apart where very many have ended.
+pub(super) async fn scan_finds_rows_that_lie_far_apart(world: &World) {
+    let store = world.open().await;
+    let new: Vec<_> = (0..60).map(manual).collect();
+    store.suppress(&new, NOW).await.unwrap();
+    if world.url().starts_with("sqlite") {
+        let sql = "update suppressions set rowid = rowid * 1000000 returning rowid";
+        assert_eq!(world.number(sql).await, 1_000_000);
+    }
+    let mut expected: Vec<_> = new.iter().map(|new| new.key).collect();
+    expected.sort();
+    assert_eq!(standing(&store).await, expected);
 }
