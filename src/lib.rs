@@ -83,6 +83,7 @@
 //! | RFC | about | status |
 //! |---|---|---|
 //! | RFC 1870 | SIZE | met |
+//! | RFC 1952 | gzip | partly: the name of the packed file is read, nothing is unpacked |
 //! | RFC 2034 | enhanced status codes in replies | met |
 //! | RFC 2045 | MIME bodies | met, read leniently |
 //! | RFC 2046 | MIME media types | met, read leniently |
@@ -100,10 +101,12 @@
 //! | RFC 3834 | automatic responses | met: recognised, never sent |
 //! | RFC 3848 | transmission types | met |
 //! | RFC 3986 | percent-encoding in links | met |
+//! | RFC 4155 | mbox | met: `classify --mbox` |
 //! | RFC 4954 | SMTP AUTH | partly: its codes are explained; no door asks for a login |
 //! | RFC 5280 | certificates | partly: the end of the validity is read; clients judge the rest |
 //! | RFC 5321 | SMTP | met |
 //! | RFC 5322 | message format | met, read leniently |
+//! | RFC 5546 | calendar methods | met: recognised, never answered |
 //! | RFC 5869 | HKDF | met |
 //! | RFC 5965 | ARF | met |
 //! | RFC 6152 | 8BITMIME | met |

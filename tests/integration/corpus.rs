@@ -82,9 +82,10 @@ fn score(expected: &Value, reading: &Reading, marks: &mut Marks) -> usize {
     let is = lists(&expected["kind_ok"], &kind(reading).into());
     marks.count("kind", is);
     let told = serde_json::to_value(summary::of(reading)).unwrap();
-    let mut left: Vec<&Value> = match is {
-        true => told["recipients"].as_array().unwrap().iter().collect(),
-        false => Vec::new(),
+    let mut left: Vec<&Value> = if is {
+        told["recipients"].as_array().unwrap().iter().collect()
+    } else {
+        Vec::new()
     };
     for wanted in expected["expect"].as_array().unwrap() {
         if wanted["recipient"].is_null() {

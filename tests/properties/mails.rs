@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use desist::judge::{Judged, MAX_EVENTS, identify};
 use desist::model::address::Address;
 use desist::model::authentication::Authentication;
-use desist::model::event::{Effect, Event, EventKind, FoundIn, Proof};
+use desist::model::event::{Effect, Event, FoundIn, Proof};
 use desist::model::mailbox::Role;
 use desist::model::receipt::{Door, ReceiptState};
 use desist::model::recipient::RecipientKey;
@@ -108,7 +108,8 @@ fn place<'a>(input: &'a [u8], roles: &[Role]) -> (At, Vec<u32>, &'a [u8]) {
     let door = word().and_then(|word| word.parse().ok());
     let at = At {
         role: role.filter(|role| roles.contains(role)).unwrap_or(roles[0]),
-        door: door.unwrap_or(Door::Smtp),
+        // What comes in by the API is no mail.
+        door: door.filter(|door| *door != Door::Api).unwrap_or(Door::Smtp),
         token: word().map(str::to_owned),
         mail_from: word().unwrap_or_default().to_owned(),
         tenant: word().and_then(|word| TenantId::new(word.parse().ok()?)),
@@ -170,7 +171,7 @@ fn sound(judged: &Judged, role: Role) {
             );
         }
     }
-    let human = events[0].kind == EventKind::NotFeedback;
+    let human = events[0].detail.rule.as_deref() == Some("human");
     assert_eq!(role == Role::Human, human, "{events:?}");
     let held = events
         .iter()
@@ -179,13 +180,17 @@ fn sound(judged: &Judged, role: Role) {
     assert_eq!(held, judged.state == ReceiptState::Held, "{judged:?}");
 }
 
-/// The events that suppress.
+/// The events that suppress, or bring a suppression nearer.
 fn suppressed(events: &[Event]) -> Vec<&Event> {
     let suppresses = |event: &&Event| {
-        event
-            .effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Suppress { .. }))
+        event.effects.iter().any(|effect| {
+            matches!(
+                effect,
+                Effect::Suppress { .. }
+                    | Effect::SuppressUnlessBraked { .. }
+                    | Effect::CountSoft(_)
+            )
+        })
     };
     events.iter().filter(suppresses).collect()
 }
@@ -272,11 +277,38 @@ impl Search<'_> {
         }
         for part in structure.root.walk() {
             let content = part.content(usize::MAX / 8);
-            self.text(part.text(usize::MAX / 8).as_bytes())?;
+            let text = part.text(usize::MAX / 8);
+            self.text(text.as_bytes())?;
+            self.json(&text)?;
             let inner = part.media.essence().starts_with("message/");
             if inner || matches!(content, Cow::Owned(_)) {
                 self.mail(&content)?;
             }
+        }
+        Some(())
+    }
+
+    /// Texts within JSON, whose long lines a relay may have broken, and mails in them in base64.
+    fn json(&mut self, text: &str) -> Option<()> {
+        let joined = text.replace(['\r', '\n', '!'], "");
+        self.text(joined.replace(' ', "").as_bytes())?;
+        let start = text.find('{').unwrap_or(text.len());
+        let mut strings = Vec::new();
+        if let Some(Ok(value)) = serde_json::Deserializer::from_str(text.get(start..)?)
+            .into_iter::<serde_json::Value>()
+            .next()
+        {
+            strings_in(&value, &mut strings);
+        }
+        for string in strings {
+            self.text(string.as_bytes())?;
+            let letters = string.bytes().filter(u8::is_ascii_graphic);
+            let letters: Vec<u8> = letters.take_while(|byte| *byte != b'=').collect();
+            let whole = letters.get(..letters.len() / 4 * 4).unwrap_or_default();
+            if let Ok(mail) = data_encoding::BASE64.decode(whole) {
+                self.mail(&mail)?;
+            }
+            self.mail(string.as_bytes())?;
         }
         Some(())
     }
@@ -296,5 +328,14 @@ impl Search<'_> {
                 .extend(tokens.map(|(_, token)| token.fields.recipient));
         }
         Some(())
+    }
+}
+
+fn strings_in(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::String(text) => found.push(text.clone()),
+        serde_json::Value::Array(all) => all.iter().for_each(|one| strings_in(one, found)),
+        serde_json::Value::Object(all) => all.values().for_each(|one| strings_in(one, found)),
+        _ => {}
     }
 }
