@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use self::families::Families;
 use crate::model::bounce::{BounceClass, Severity};
-use crate::model::event::{EventKind, HoldReason, Proof};
+use crate::model::event::{EventKind, FoundIn, HoldReason, Proof};
 use crate::model::mailbox::Role;
 use crate::model::receipt::Door;
 use crate::model::suppression::Reason;
@@ -147,6 +147,16 @@ impl Metrics {
         self.0
             .unmatched_complaints
             .get_or_create(&[("reporter", label)])
+            .inc();
+    }
+
+    /// A complaint had its token in that class of place; the reporter as in
+    /// [`Self::unmatched_complaint`].
+    pub fn complaint_token(&self, place: FoundIn, reporter: &str) {
+        let label = self.0.reporters.label(reporter);
+        self.0
+            .complaint_tokens
+            .get_or_create(&([("place", place.as_str())], [("reporter", label)]))
             .inc();
     }
 
@@ -313,6 +323,9 @@ mod tests {
         }
         for n in 0..10_000 {
             metrics.unmatched_complaint(&format!("r{n}.example"));
+            for place in FoundIn::ALL {
+                metrics.complaint_token(*place, &format!("r{n}.example"));
+            }
         }
         for code in 0..u16::MAX {
             metrics.smtp_reply(code);
@@ -371,10 +384,14 @@ mod tests {
     fn cardinality_is_bounded_whatever_comes_in() {
         let text = filled().render();
         assert!(samples(&text).count() < 5_000, "{}", samples(&text).count());
-        let reporters = samples(&text)
-            .filter(|line| line.contains("reporter="))
-            .count();
-        assert_eq!(reporters, REPORTERS + 1);
+        let of = |family: &str| {
+            samples(&text)
+                .filter(|line| line.starts_with(family) && line.contains("reporter="))
+                .count()
+        };
+        assert_eq!(of("desist_unmatched_complaints"), REPORTERS + 1);
+        let places = FoundIn::ALL.len();
+        assert_eq!(of("desist_complaint_tokens"), places * (REPORTERS + 1));
     }
 
     // G-032: the names that dashboards rely on

@@ -305,11 +305,16 @@ impl Ingest {
     fn count(&self, verdict: &Verdict) {
         for event in &verdict.events {
             self.metrics.event(event.kind, event.proof);
-            if event.kind == EventKind::Complaint && event.proof == Proof::None {
+            if event.kind == EventKind::Complaint {
                 let detail = &event.detail;
                 let reporter = detail.user_agent.as_deref().or(detail.reporter.as_deref());
-                self.metrics
-                    .unmatched_complaint(reporter.unwrap_or("unknown"));
+                let reporter = reporter.unwrap_or("unknown");
+                if event.proof == Proof::None {
+                    self.metrics.unmatched_complaint(reporter);
+                }
+                if let Some(place) = event.found_in {
+                    self.metrics.complaint_token(place, reporter);
+                }
             }
             if let (Some(class), Some(severity)) = (event.detail.class, event.detail.severity) {
                 self.metrics.bounce(class, severity);

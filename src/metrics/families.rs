@@ -34,6 +34,7 @@ pub(super) struct Families {
     pub(super) holds: Counters<1>,
     pub(super) token_failures: Counters<2>,
     pub(super) unmatched_complaints: Counters<1, String>,
+    pub(super) complaint_tokens: Family<(Labels<1>, Labels<1, String>), Counter>,
     /// Not `smtp_sessions`: that is the counter's name without its suffix.
     pub(super) smtp_sessions_open: Gauge,
     pub(super) smtp_sessions: Counters<1>,
@@ -75,6 +76,7 @@ impl Default for Families {
             token_failures: n.counters("token_failures", "Tokens that did not verify"),
             unmatched_complaints: n
                 .counters("unmatched_complaints", "Complaints without a recipient"),
+            complaint_tokens: n.counters("complaint_tokens", "Where complaints had their token"),
             smtp_sessions_open: n.add("smtp_sessions_open", "SMTP sessions open", Gauge::default()),
             smtp_sessions: n.counters("smtp_sessions", "SMTP sessions ended"),
             smtp_replies: n.counters("smtp_replies", "SMTP replies sent"),

@@ -11,6 +11,7 @@
 mod api;
 mod attack;
 mod bounces;
+mod classify;
 mod clients;
 mod config;
 mod connection;
