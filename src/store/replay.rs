@@ -111,10 +111,10 @@ impl Store {
                     .all(|event| claimed.contains(&event.id))
             })
             .collect();
-        let withdrawn = || corrections.iter().flat_map(|one| &one.withdrawn);
-        soft::discount(conn, counted(withdrawn())).await?;
-        dismiss(conn, withdrawn(), now).await?;
-        let ended = lift::remove_begun(conn, &begun(withdrawn())).await?;
+        let withdrawn: Vec<&Event> = corrections.iter().flat_map(|one| &one.withdrawn).collect();
+        soft::discount(conn, counted(&withdrawn)).await?;
+        dismiss(conn, &withdrawn, now).await?;
+        let ended = lift::remove_begun(conn, &begun(&withdrawn)).await?;
         let lifted_later = lifted_later(conn, &corrections).await?;
         let mut new: Vec<Cow<'_, Verdict>> = corrections
             .iter()
@@ -238,8 +238,9 @@ async fn withdraw(
     rows.iter().map(event_id).collect()
 }
 
-fn counted(withdrawn: impl Iterator<Item = &Event>) -> Vec<soft::Counted> {
+fn counted(withdrawn: &[&Event]) -> Vec<soft::Counted> {
     withdrawn
+        .iter()
         .filter_map(|event| {
             let failure = event.effects.iter().find_map(|effect| effect.failure())?;
             Some(soft::Counted {
@@ -252,7 +253,7 @@ fn counted(withdrawn: impl Iterator<Item = &Event>) -> Vec<soft::Counted> {
 }
 
 /// What withdrawn events have begun.
-fn begun(withdrawn: impl Iterator<Item = &Event>) -> Vec<(SuppressionKey, EventId)> {
+fn begun(withdrawn: &[&Event]) -> Vec<(SuppressionKey, EventId)> {
     let mut begun = Vec::new();
     for event in withdrawn {
         let (Some(tenant), Some(recipient)) = (event.tenant, event.recipient) else {
@@ -278,12 +279,8 @@ fn begun(withdrawn: impl Iterator<Item = &Event>) -> Vec<(SuppressionKey, EventI
 }
 
 /// Holds of withdrawn events need no decision any longer.
-async fn dismiss(
-    conn: &mut Conn<'_>,
-    withdrawn: impl Iterator<Item = &Event>,
-    now: Timestamp,
-) -> Result<(), Failure> {
-    let ids: BTreeSet<EventId> = withdrawn.map(|event| event.id).collect();
+async fn dismiss(conn: &mut Conn<'_>, withdrawn: &[&Event], now: Timestamp) -> Result<(), Failure> {
+    let ids: BTreeSet<EventId> = withdrawn.iter().map(|event| event.id).collect();
     let rows = ids.iter().map(|id| {
         values![
             month(id.receipt),
