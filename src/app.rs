@@ -9,6 +9,7 @@ pub mod ingest;
 pub mod pressure;
 pub mod receipts;
 pub mod reception;
+pub mod replay;
 pub mod retention;
 pub mod streams;
 pub mod suppressions;
@@ -56,4 +57,6 @@ pub struct Settings {
     pub addresses: crate::store::Addresses,
     /// How old the index may be before `check` is not ready.
     pub max_staleness: std::time::Duration,
+    /// How mail is read and judged, for reading it again.
+    pub policy: crate::judge::Policy,
 }

@@ -11,6 +11,7 @@ mod held;
 mod key;
 mod lift;
 mod list;
+mod replay;
 mod signing_key;
 mod stream;
 mod suppress;

@@ -7,6 +7,7 @@ mod delivery;
 pub mod fed;
 pub mod history;
 pub mod identify;
+pub mod replay;
 pub mod summary;
 pub mod table;
 

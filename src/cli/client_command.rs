@@ -11,6 +11,7 @@ use super::held::HeldArgs;
 use super::key::KeyArgs;
 use super::lift::LiftArgs;
 use super::list::ListArgs;
+use super::replay::ReplayArgs;
 use super::signing_key::SigningKeyArgs;
 use super::stream::StreamArgs;
 use super::suppress::SuppressArgs;
@@ -29,6 +30,8 @@ pub(super) enum ClientCommand {
     List(ListArgs),
     /// Reviews what waits for an operator.
     Held(HeldArgs),
+    /// Reads kept receipts again with today's reader and rules.
+    Replay(ReplayArgs),
     /// Manages streams: kinds of mail.
     Stream(StreamArgs),
     /// Manages API keys.
@@ -49,6 +52,7 @@ impl ClientCommand {
             Self::Lift(args) => args.run(data_dir, out),
             Self::List(args) => args.run(data_dir, out),
             Self::Held(args) => args.run(data_dir, out),
+            Self::Replay(args) => args.run(data_dir, out),
             Self::Stream(args) => args.run(data_dir, out),
             Self::Key(args) => args.run(data_dir, out),
             Self::SigningKey(args) => args.run(data_dir, out),

@@ -21,6 +21,7 @@ mod openapi;
 mod problem;
 mod query;
 mod receipts;
+mod replay;
 mod signing_keys;
 mod streams;
 mod suppressions;
@@ -179,6 +180,7 @@ fn management() -> OpenApiRouter<Api> {
         .routes(routes!(tenants::list))
         .routes(routes!(signing_keys::list))
         .routes(routes!(signing_keys::export))
+        .routes(routes!(replay::page))
 }
 
 /// For whoever watches or reads.

@@ -269,19 +269,12 @@ impl Interior {
         };
         let (follower, follow) = follow(following, stop());
         behind.spawn(follow);
-        let policy = Policy {
-            raise_other_complaints: self.config.policy.raise_other_complaints,
-            reading: mime::Limits {
-                depth: self.config.limits.mime_depth,
-                parts: self.config.limits.mime_parts,
-            },
-        };
         let ingest = Ingest {
             journal: self.journal.clone(),
             store: store.clone(),
             reception: reception.clone(),
             follower: follower.clone(),
-            policy: Arc::new(policy),
+            policy: Arc::new(policy(&self.config)),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         };
@@ -307,6 +300,16 @@ impl Interior {
     }
 }
 
+fn policy(config: &Config) -> Policy {
+    Policy {
+        raise_other_complaints: config.policy.raise_other_complaints,
+        reading: mime::Limits {
+            depth: config.limits.mime_depth,
+            parts: config.limits.mime_parts,
+        },
+    }
+}
+
 const fn bounce_policy(policy: &config::Policy) -> BouncePolicy {
     BouncePolicy {
         soft_failures: policy.soft_failures,
@@ -328,5 +331,6 @@ fn settings(config: &Config, listening: &Listening) -> Settings {
         domains: config.domains(),
         addresses: config.store.addresses,
         max_staleness: config.api.max_staleness,
+        policy: policy(config),
     }
 }

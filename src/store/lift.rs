@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::json;
 
 use super::Store;
-use super::brake::Earlier;
 use super::failure::{Failure, StoreError};
 use super::feed::{self, NewChange};
 use super::pool::{Conn, write};
@@ -14,7 +13,7 @@ use super::standing::{self, Because, Begin};
 use super::suppressions::{COLUMNS, StoredSuppression};
 use crate::model::bounce::BounceClass;
 use crate::model::clock::Timestamp;
-use crate::model::event::Proof;
+use crate::model::event::{EventId, Proof};
 use crate::model::receipt::Door;
 use crate::model::recipient::RecipientKey;
 use crate::model::suppression::{Reason, Scope, SuppressionKey};
@@ -219,16 +218,16 @@ async fn remove(
 /// Ends those suppressions that these very events have begun. The history is the caller's.
 pub(super) async fn remove_begun(
     conn: &mut Conn<'_>,
-    begun: &[Earlier],
+    begun: &[(SuppressionKey, EventId)],
 ) -> Result<Vec<StoredSuppression>, Failure> {
-    let rows = begun.iter().map(|one| {
+    let rows = begun.iter().map(|(key, event)| {
         values![
-            one.tenant,
-            one.recipient,
-            Scope::All.to_string().as_str(),
-            Reason::Bounce.as_str(),
-            one.event.receipt,
-            one.event.index,
+            key.tenant,
+            key.recipient,
+            key.scope.to_string().as_str(),
+            key.reason.as_str(),
+            event.receipt,
+            event.index,
         ]
     });
     let statement = ManyRows {

@@ -39,10 +39,10 @@ pub struct ReceiptFilter {
 /// Those that lie before a time in the table and were not stored anew since.
 pub(super) const FORGET_RAW: &str = "delete from raw where (at, sha256) in
     (select at, sha256 from raw where at < $1 and created < $1 order by at, sha256 limit 1000)";
-const COLUMNS: &str = "id, at, tenant, door, state, sha256, size, envelope";
+pub(super) const COLUMNS: &str = "id, at, tenant, door, state, sha256, size, envelope";
 
 impl StoredReceipt {
-    fn of(row: &Row) -> Result<Self, Failure> {
+    pub(super) fn of(row: &Row) -> Result<Self, Failure> {
         Ok(Self {
             receipt: Receipt {
                 id: ReceiptId::from_bytes(row.array("id")?),

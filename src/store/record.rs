@@ -13,6 +13,7 @@ use super::pool::{Conn, write};
 use super::settle::{self, Settled};
 use super::sql::{ManyRows, Row, Value, fetch_many, month, values};
 use super::standing::{self, Because, Begin};
+use super::suppressions::StoredSuppression;
 use super::{Addresses, Store};
 use crate::judge::history::BouncePolicy;
 use crate::metrics::Metrics;
@@ -115,17 +116,36 @@ async fn write_batch(
     if new.is_empty() {
         return Ok(Recorded::default());
     }
+    let settled = settle::settle(conn, &mut new, bounces, now).await?;
+    let new: Vec<&Verdict> = new.iter().map(|verdict| &**verdict).collect();
+    keep_raw(conn, &new, now).await?;
+    write_events(conn, &new, (settled, Ended::default()), (addresses, now)).await
+}
+
+/// Suppressions that have been taken out of the table, and why.
+#[derive(Debug, Default)]
+pub(super) struct Ended<'a> {
+    pub(super) stood: Vec<StoredSuppression>,
+    pub(super) note: &'a str,
+}
+
+/// Writes settled events and what follows from them; the feed last.
+pub(super) async fn write_events(
+    conn: &mut Conn<'_>,
+    new: &[&Verdict],
+    (settled, ended): (Settled, Ended<'_>),
+    (addresses, now): (Addresses, Timestamp),
+) -> Result<Recorded, Failure> {
     let Settled {
         batches,
         lifted,
         alarms,
-    } = settle::settle(conn, &mut new, bounces, now).await?;
-    let new: Vec<&Verdict> = new.iter().map(|verdict| &**verdict).collect();
-    keep_raw(conn, &new, now).await?;
-    hold(conn, &new, &batches).await?;
-    let mut changes = standing::begin(conn, beginnings(&new)?, addresses, now).await?;
+    } = settled;
+    hold(conn, new, &batches).await?;
+    let mut changes = standing::begin(conn, beginnings(new)?, addresses, now).await?;
     let begun = changes.len();
     changes.extend(lifted.iter().map(|stood| stood.ended(now)));
+    changes.extend(ended.stood.iter().map(|stood| stood.ended(now)));
 
     let events = new
         .iter()
@@ -135,17 +155,19 @@ async fn write_batch(
     let mut recorded = Recorded {
         new: new.iter().map(|verdict| verdict.receipt.id).collect(),
         seq: None,
-        effects: effects_of(&new),
+        effects: effects_of(new),
         alarms,
     };
     if places > 0 {
+        let place = |count: usize| u64::try_from(count).unwrap_or_default();
         let first = feed::advance(conn, places).await?;
-        let behind_events = first + u64::try_from(events).unwrap_or_default();
-        events::insert(conn, &new, addresses, first).await?;
-        feed::publish(conn, &changes, behind_events).await?;
-        let behind_begun = behind_events + u64::try_from(begun).unwrap_or_default();
+        events::insert(conn, new, addresses, first).await?;
+        feed::publish(conn, &changes, first + place(events)).await?;
+        let behind_begun = first + place(events + begun);
+        let behind_lifted = behind_begun + place(lifted.len());
         lift::remember(conn, lifted, behind_begun, (now, settle::BRAKED_NOTE)).await?;
-        recorded.seq = Some(first + u64::try_from(places).unwrap_or_default() - 1);
+        lift::remember(conn, ended.stood, behind_lifted, (now, ended.note)).await?;
+        recorded.seq = Some(first + place(places) - 1);
     }
     Ok(recorded)
 }

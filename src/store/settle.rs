@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -19,7 +20,7 @@ use crate::model::clock::Timestamp;
 use crate::model::event::{Effect, Event, EventId, EventKind, HoldReason};
 use crate::model::receipt::{Door, ReceiptState};
 use crate::model::recipient::RecipientKey;
-use crate::model::suppression::{Reason, Scope};
+use crate::model::suppression::{Reason, Scope, SuppressionKey};
 use crate::model::tenant::TenantId;
 
 /// What settling came to, beside the effects that it has put into the events.
@@ -32,6 +33,9 @@ pub(super) struct Settled {
     /// What was told for the first time.
     pub(super) alarms: Vec<Alarm>,
 }
+
+/// How long ago something is that alarms tell of (two days).
+const NEWS: Duration = Duration::from_hours(48);
 
 /// Why something braked was lifted.
 pub(super) const BRAKED_NOTE: &str = "the brake: the provider called too many recipients dead";
@@ -212,7 +216,19 @@ async fn hold_earlier(
     mut earlier: Vec<brake::Earlier>,
 ) -> Result<Vec<StoredSuppression>, Failure> {
     earlier.sort_by_key(|one| (one.tenant, one.recipient));
-    let lifted = lift::remove_begun(conn, &earlier).await?;
+    let begun: Vec<(SuppressionKey, EventId)> = earlier
+        .iter()
+        .map(|one| {
+            let key = SuppressionKey {
+                tenant: one.tenant,
+                recipient: one.recipient,
+                scope: Scope::All,
+                reason: Reason::Bounce,
+            };
+            (key, one.event)
+        })
+        .collect();
+    let lifted = lift::remove_begun(conn, &begun).await?;
     let ended: BTreeSet<EventId> = lifted.iter().filter_map(|stood| stood.event).collect();
     let mut rows: Vec<_> = earlier
         .iter()
@@ -254,7 +270,12 @@ async fn signals(
         else {
             continue;
         };
-        let day = event.id.receipt.at().as_millis().div_euclid(DAY);
+        let at = event.id.receipt.at();
+        // What is read again raises no alarm about days that are over.
+        if at < now.before(NEWS) {
+            continue;
+        }
+        let day = at.as_millis().div_euclid(DAY);
         let provider = event.detail.provider.as_deref().unwrap_or_default();
         let class = event.detail.class.map_or("", |class| class.as_str());
         *counts.entry((tenant, provider, class, day)).or_default() += 1;

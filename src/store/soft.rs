@@ -130,6 +130,24 @@ impl Count {
         Some(outcome)
     }
 
+    fn take_back(&mut self, counted: Counted) {
+        let day = counted.at.as_millis().div_euclid(DAY);
+        let Some(failures) = self.days.get_mut(&day).filter(|_| counted.at > self.since) else {
+            return;
+        };
+        failures.all = failures.all.saturating_sub(1);
+        let full = u64::from(counted.failure == SoftFailure::MailboxFull);
+        failures.full = failures.full.saturating_sub(full);
+        let unread = u64::from(counted.failure == SoftFailure::Unread);
+        failures.unread = failures.unread.saturating_sub(unread);
+        if failures.all == 0 {
+            self.days.remove(&day);
+            self.gone.insert(day);
+        } else {
+            self.changed.insert(day);
+        }
+    }
+
     /// Forgets what counts no more.
     fn forget_before(&mut self) {
         let before = |failures: &Failures| failures.last <= self.since;
@@ -309,6 +327,50 @@ async fn save(conn: &mut Conn<'_>, counts: &BTreeMap<Whose, Count>) -> Result<()
     };
     fetch_many(conn, statement, rows.collect()).await?;
     Ok(())
+}
+
+/// A failure that was counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counted {
+    pub(super) whose: Whose,
+    pub(super) at: Timestamp,
+    pub(super) failure: SoftFailure,
+}
+
+/// Takes back what was counted, as far as it still counts.
+pub(super) async fn discount(conn: &mut Conn<'_>, counted: Vec<Counted>) -> Result<(), Failure> {
+    let recipients: BTreeSet<Whose> = counted.iter().map(|one| one.whose).collect();
+    let rows = recipients
+        .iter()
+        .map(|(tenant, recipient)| values![*tenant, *recipient]);
+    let lock = ManyRows {
+        table: "soft_recipients",
+        head: "update soft_recipients set last = last from (",
+        tail: ") as k where soft_recipients.tenant = k.column1
+               and soft_recipients.recipient = k.column2
+               returning soft_recipients.tenant as tenant,
+                   soft_recipients.recipient as recipient, soft_recipients.since as since",
+    };
+    let mut counts = BTreeMap::new();
+    for row in fetch_many(conn, lock, rows.collect()).await? {
+        let whose = (
+            row.tenant("tenant")?,
+            RecipientKey::from_bytes(row.array("recipient")?),
+        );
+        let since = row.time("since")?;
+        let count = Count {
+            since,
+            ..Count::default()
+        };
+        counts.insert(whose, count);
+    }
+    days(conn, &mut counts).await?;
+    for one in counted {
+        if let Some(count) = counts.get_mut(&one.whose) {
+            count.take_back(one);
+        }
+    }
+    save(conn, &counts).await
 }
 
 /// Forgets recipients that have not failed since `before`, at most 1,000; returns how many.

@@ -7,3 +7,4 @@ mod command_line;
 mod description;
 mod evidence;
 mod node;
+mod replay;

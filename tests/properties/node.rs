@@ -157,6 +157,7 @@ async fn open(folder: &std::path::Path) -> (App, String) {
         domains: vec!["fb.example.com".to_owned()],
         addresses: Addresses::Keep,
         max_staleness: std::time::Duration::from_secs(30),
+        policy: desist::judge::Policy::default(),
     };
     let app = App {
         store,

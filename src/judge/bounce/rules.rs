@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use serde::Deserialize;
 
 use super::code::{Code, CodePattern, ReplyPattern};
@@ -177,7 +177,9 @@ impl Rules {
                 .map(|text| Phrase::add_part(text, &mut phrases));
             says.push(own.collect());
         }
-        let search = AhoCorasick::new(phrases.iter().map(Phrase::text))
+        let search = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(phrases.iter().map(Phrase::text))
             .map_err(|error| RulesError::Syntax(error.to_string()))?;
         Ok(Self {
             version: file.version,

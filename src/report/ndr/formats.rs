@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use serde::Deserialize;
 
 use super::pattern::Pattern;
@@ -81,7 +81,11 @@ struct Phrases {
 
 impl Phrases {
     fn new(texts: Vec<String>) -> Result<Self, String> {
-        let search = AhoCorasick::new(&texts).map_err(|error| error.to_string())?;
+        // Built once, searched in every bounce.
+        let search = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(&texts)
+            .map_err(|error| error.to_string())?;
         Ok(Self {
             texts,
             search: Some(search),

@@ -89,3 +89,12 @@ alter table suppressions add column provider text;
 alter table history add column class text;
 alter table history add column provider text;
 create index suppressions_since on suppressions (tenant, since, recipient, scope, reason);
+
+-- Events that hold no longer, because their receipt was read again.
+create table withdrawn_events (
+    month bigint not null,
+    receipt bytea not null,
+    idx bigint not null,
+    at bigint not null,
+    primary key (month, receipt, idx)
+)/*: strict, without rowid */;

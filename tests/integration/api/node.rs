@@ -265,6 +265,7 @@ async fn join(store: Store, journal: Journal, clock: Clock) -> (App, Stop) {
         domains,
         addresses: Addresses::Keep,
         max_staleness: Duration::from_mins(1),
+        policy: desist::judge::Policy::default(),
     };
     let settings = Arc::new(settings);
     let app = App {
