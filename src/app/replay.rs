@@ -82,7 +82,9 @@ pub async fn replay(app: &App, policy: &Policy, page: ReplayPage) -> Result<Repl
     if is_last && bytes <= PAGE_BYTES {
         outcome.next = None;
     }
-    corrections.iter().for_each(|one| outcome.add(one));
+    for correction in &corrections {
+        outcome.add(correction);
+    }
     if !page.dry_run && !corrections.is_empty() {
         let now = app.clock.now();
         let corrected = app.store.correct(&corrections, REPLAY_NOTE, now).await?;

@@ -144,7 +144,7 @@ mod tests {
             ("f0 f1 f2 f3 f29", Some(Dead::Yes)),
             ("f0 f28 f29 f30", None),
             ("f0 f1 f2 d3 f4", None),
-            ("f0 f20 f21 f22 f30 d90", None),
+            ("f0 f20 f21 f22 f30 d90", Some(Dead::Yes)),
             ("u0 u4 u8 u12 u15", Some(Dead::IfUnreadCount)),
             ("d0 u4 u8 u12 d15", Some(Dead::IfUnreadCount)),
             ("d0 u4 d5 d6 d7 d15", Some(Dead::Yes)),
