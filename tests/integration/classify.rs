@@ -96,7 +96,9 @@ fn folders_files_and_standard_input_are_read_in_their_order() {
 
 #[test]
 fn an_mbox_has_its_messages_numbered() {
-    let mbox = format!("From x\n{UNSUBSCRIBE}\nFrom y\n{PLAIN}");
+    // Who writes an mbox marks such lines (RFC 4155).
+    let marked = PLAIN.replace("\nFrom here", "\n>From here");
+    let mbox = format!("From x\n{UNSUBSCRIBE}\nFrom y\n{marked}");
     let output = classify(&["--json", "--mbox", "-"], &mbox);
     let told: Vec<_> = lines(&output)
         .iter()

@@ -145,6 +145,8 @@ fn consequence(summary: &Summary) -> &'static str {
         | Kind::AutoReply
         | Kind::Challenge
         | Kind::ReadReceipt => "records it",
+        // What tells a program's mail is its sign; a person's mail has none.
+        Kind::NotFeedback if !summary.signs.is_empty() => "keeps it for people",
         Kind::NotFeedback => "keeps it; at an unsubscribe address with a token it is an opt-out",
         Kind::Unreadable => {
             "keeps it as unrecognised; at an unsubscribe address with a token it is an opt-out"
