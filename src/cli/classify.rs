@@ -5,7 +5,7 @@ mod progress;
 mod source;
 mod workers;
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -74,7 +74,7 @@ struct Totals {
 impl ClassifyArgs {
     /// Reads everything and prints it in the order in which it was found.
     pub(super) fn run(&self, out: &mut (dyn Write + Send)) -> io::Result<ExitCode> {
-        let progress = Progress::start(!self.json || !io::stdout().is_terminal());
+        let progress = Progress::start();
         let mut totals = Totals::default();
         let messages = source::messages(&self.paths, self.mbox);
         let jobs = self.jobs.map(usize::from);

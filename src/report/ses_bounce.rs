@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::header::Header;
 use super::mime::Entity;
-use super::reply;
 use super::status::{Delivery, MAX_RECIPIENTS, Outcome};
+use super::{reply, ses};
 use crate::model::bounce::Action;
 
 /// Octets of a notice that are read.
@@ -52,21 +52,11 @@ pub fn delivery_in(root: &Entity<'_>) -> Option<Delivery> {
     })
 }
 
-/// The notice itself, unwrapped. A mail breaks long lines within texts, where JSON has none.
+/// The notice itself, unwrapped.
 fn notice(text: &str) -> Option<Value> {
-    let first = |text: &str| {
-        let joined = text
-            .replace("\r\n", "\n")
-            .replace("\n ", "")
-            .replace('\n', "");
-        serde_json::Deserializer::from_str(&joined)
-            .into_iter::<Value>()
-            .next()?
-            .ok()
-    };
-    let outer = first(text)?;
+    let outer: Value = ses::json_in(text)?;
     match outer.get("Message").and_then(Value::as_str) {
-        Some(inner) => first(inner),
+        Some(inner) => ses::json_in(inner),
         None => Some(outer),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::failure::Failure;
 use super::pool::Conn;
-use super::sql::{ManyRows, Value, fetch, fetch_many, fetch_one, values};
+use super::sql::{ManyRows, Row, Value, fetch, fetch_many, fetch_one, values};
 use crate::judge::history::{BouncePolicy, Dead, FailedDay, dead};
 use crate::model::clock::Timestamp;
 use crate::model::event::{Effect, HoldReason, SoftFailure};
@@ -212,19 +212,7 @@ async fn lock(conn: &mut Conn<'_>, steps: &[Step]) -> Result<BTreeMap<Whose, Cou
                     then excluded.last else soft_recipients.last end
                returning tenant, recipient, since",
     };
-    let mut counts = BTreeMap::new();
-    for row in fetch_many(conn, statement, rows.collect()).await? {
-        let whose = (
-            row.tenant("tenant")?,
-            RecipientKey::from_bytes(row.array("recipient")?),
-        );
-        let since = row.time("since")?;
-        let count = Count {
-            since,
-            ..Count::default()
-        };
-        counts.insert(whose, count);
-    }
+    let mut counts = begun(&fetch_many(conn, statement, rows.collect()).await?)?;
     let rows = arrived
         .iter()
         .map(|((tenant, recipient), at)| values![*tenant, *recipient, *at]);
@@ -239,15 +227,30 @@ async fn lock(conn: &mut Conn<'_>, steps: &[Step]) -> Result<BTreeMap<Whose, Cou
                    soft_recipients.since as since",
     };
     for row in fetch_many(conn, statement, rows.collect()).await? {
-        let whose = (
-            row.tenant("tenant")?,
-            RecipientKey::from_bytes(row.array("recipient")?),
-        );
+        let whose = whose(&row)?;
         counts.entry(whose).or_default().since = row.time("since")?;
     }
     days(conn, &mut counts).await?;
     counts.values_mut().for_each(Count::forget_before);
     Ok(counts)
+}
+
+fn whose(row: &Row) -> Result<Whose, Failure> {
+    let recipient = RecipientKey::from_bytes(row.array("recipient")?);
+    Ok((row.tenant("tenant")?, recipient))
+}
+
+/// Counts without their days yet.
+fn begun(rows: &[Row]) -> Result<BTreeMap<Whose, Count>, Failure> {
+    let count = |row: &Row| {
+        let since = row.time("since")?;
+        let count = Count {
+            since,
+            ..Count::default()
+        };
+        Ok((whose(row)?, count))
+    };
+    rows.iter().map(count).collect()
 }
 
 async fn days(conn: &mut Conn<'_>, counts: &mut BTreeMap<Whose, Count>) -> Result<(), Failure> {
@@ -261,10 +264,7 @@ async fn days(conn: &mut Conn<'_>, counts: &mut BTreeMap<Whose, Count>) -> Resul
         tail: ") k join soft_days d on d.tenant = k.column1 and d.recipient = k.column2",
     };
     for row in fetch_many(conn, statement, rows.collect()).await? {
-        let whose = (
-            row.tenant("tenant")?,
-            RecipientKey::from_bytes(row.array("recipient")?),
-        );
+        let whose = whose(&row)?;
         if let Some(count) = counts.get_mut(&whose) {
             let failures = Failures {
                 last: row.time("last")?,
@@ -351,19 +351,7 @@ pub(super) async fn discount(conn: &mut Conn<'_>, counted: Vec<Counted>) -> Resu
                returning soft_recipients.tenant as tenant,
                    soft_recipients.recipient as recipient, soft_recipients.since as since",
     };
-    let mut counts = BTreeMap::new();
-    for row in fetch_many(conn, lock, rows.collect()).await? {
-        let whose = (
-            row.tenant("tenant")?,
-            RecipientKey::from_bytes(row.array("recipient")?),
-        );
-        let since = row.time("since")?;
-        let count = Count {
-            since,
-            ..Count::default()
-        };
-        counts.insert(whose, count);
-    }
+    let mut counts = begun(&fetch_many(conn, lock, rows.collect()).await?)?;
     days(conn, &mut counts).await?;
     for one in counted {
         if let Some(count) = counts.get_mut(&one.whose) {

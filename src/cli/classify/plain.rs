@@ -6,6 +6,7 @@ use std::io;
 use super::Totals;
 use crate::judge::summary::{Kind, Recipient, Summary};
 use crate::model::bounce::Severity;
+use crate::report::automatic::Automatic;
 
 /// Recipients of one message that are shown; the rest is counted.
 const SHOWN: usize = 10;
@@ -145,13 +146,18 @@ fn consequence(summary: &Summary) -> &'static str {
         | Kind::AutoReply
         | Kind::Challenge
         | Kind::ReadReceipt => "records it",
-        // What tells a program's mail is its sign; a person's mail has none.
-        Kind::NotFeedback if !summary.signs.is_empty() => "keeps it for people",
+        Kind::NotFeedback if is_of_a_program(summary) => "keeps it for people",
         Kind::NotFeedback => "keeps it; at an unsubscribe address with a token it is an opt-out",
         Kind::Unreadable => {
             "keeps it as unrecognised; at an unsubscribe address with a token it is an opt-out"
         }
     }
+}
+
+/// Whether its kind of automatic mail is among the notes: no address makes an opt-out of that.
+fn is_of_a_program(summary: &Summary) -> bool {
+    let kinds = &summary.notes;
+    kinds.iter().any(|note| note.parse::<Automatic>().is_ok())
 }
 
 /// A text that cannot steer the terminal, cut at [`WIDTH`].

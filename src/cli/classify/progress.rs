@@ -10,12 +10,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    /// Begins to count. `alone`: whether nothing else is printed on the terminal meanwhile.
-    pub(super) fn start(alone: bool) -> Self {
-        let target = if alone && !std::io::stdout().is_terminal() {
-            ProgressDrawTarget::stderr_with_hz(5)
-        } else {
+    /// Begins to count, unless the messages themselves are printed on the terminal.
+    pub(super) fn start() -> Self {
+        let target = if std::io::stdout().is_terminal() {
             ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr_with_hz(5)
         };
         let bar = ProgressBar::with_draw_target(None, target);
         if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} messages, {per_sec}")
