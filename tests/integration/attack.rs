@@ -434,7 +434,8 @@ fn a_154_a_complaint_holds_spam_and_is_taken_at_first_contact() {
 fn a_156_health_checks_that_connect_and_close_are_no_warnings() {
     let running = Running::sqlite();
     let before = running.log();
-    for _ in 0..100 {
+    // Below `sessions_per_ip`: the server may take all of them before it sees that one has gone.
+    for _ in 0..90 {
         drop(TcpStream::connect(running.smtp).unwrap());
         drop(TcpStream::connect(running.public).unwrap());
     }
