@@ -18,6 +18,7 @@ pub mod mime;
 mod ndr;
 pub mod optout;
 pub mod periodic;
+pub mod phrases;
 pub mod reply;
 pub mod ses;
 pub mod ses_bounce;
@@ -172,7 +173,7 @@ pub fn read_within(raw: &[u8], circumstances: Circumstances) -> Reading {
         hints: threading(header).map(<[u8]>::to_vec).collect(),
         notes: notes_of(&structure),
     };
-    if header.fields().is_empty() {
+    if header.is_empty() {
         reading.notes.push(Note::NoHeader);
         return reading;
     }
@@ -217,7 +218,7 @@ fn by_structure(
     if !reports.is_empty() {
         return Some(feedback(reports, structure.oddities.unclosed, reading));
     }
-    if let Some(delivery) = status::delivery_in(root, &reading.subject) {
+    if let Some(delivery) = status::delivery_in(root, &reading.subject, reading.from.as_ref()) {
         reading
             .signs
             .push("a message/delivery-status part (RFC 3464)");
@@ -262,7 +263,7 @@ fn feedback(reports: Vec<Feedback>, unclosed: bool, reading: &mut Reading) -> Wh
     }
     let returned_nothing = reports
         .iter()
-        .any(|r| r.returned.fields().is_empty() && !r.is_xarf());
+        .any(|r| r.returned.is_empty() && !r.is_xarf());
     if (unclosed || returned_nothing) && !reading.notes.contains(&Note::Partial) {
         reading.notes.push(Note::Partial);
     }
@@ -314,7 +315,7 @@ fn by_own_words(root: &Entity<'_>, null_sender: bool, reading: &mut Reading) {
         (What::OptOut(form), form.sign())
     } else if let Some(notice) = ses::complaint_in(text) {
         of_notice(notice)
-    } else if let Some(delivery) = ndr::delivery_in(root, &reading.subject) {
+    } else if let Some(delivery) = ndr::delivery_in(root, &reading.subject, reading.from.as_ref()) {
         // Whose text says nothing of its author's wishes.
         reading.text.clear();
         let sign = "the form of a mail server that writes no RFC 3464";
@@ -375,7 +376,7 @@ fn text_of(root: &Entity<'_>) -> String {
 }
 
 fn threading(header: &Header) -> impl Iterator<Item = &[u8]> {
-    let fields = header.fields().iter();
+    let fields = header.fields();
     fields
         .filter(|field| is_threading(field.name()))
         .map(Field::raw)

@@ -302,7 +302,7 @@ fn claim(reading: &Reading, reports: &[Feedback], returned: &Header) -> Option<C
     let places = reports
         .iter()
         .flat_map(Feedback::token_fields)
-        .chain(returned.fields().iter().map(Field::raw))
+        .chain(returned.fields().map(Field::raw))
         .chain(own.map(Field::raw));
     let (text, fields) = places.into_iter().find_map(wire::claimed_in)?;
     Some(told(text, &fields))

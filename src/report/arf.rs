@@ -136,7 +136,7 @@ impl Feedback {
     /// fields are excepted: they name other people's mail. In a field that holds nothing but an
     /// identifier, white space means nothing (RFC 9477 §5.2).
     pub fn returned_fields(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
-        let fields = self.returned.fields().iter();
+        let fields = self.returned.fields();
         let fields = fields.filter(|field| !super::is_threading(field.name()));
         fields.map(|field| match field.name() {
             "cfbl-feedback-id" | "x-desist" => field

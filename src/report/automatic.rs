@@ -160,7 +160,7 @@ pub fn kind(root: &Entity<'_>, subject: &str, text: &str, null_sender: bool) -> 
 
 /// Whether a field has that name, or begins with it if it ends in a hyphen.
 fn begins_a_field(header: &Header, name: &str) -> bool {
-    header.fields().iter().any(|field| {
+    header.fields().any(|field| {
         field.name() == name || (name.ends_with('-') && field.name().starts_with(name))
     })
 }

@@ -1,7 +1,7 @@
 //! The fields of a delivery status notification (RFC 3464, RFC 6533), read tolerantly: without
 //! types, without blank lines between recipients or with too many, with fields left out.
 
-use super::header::{self, Field, Header};
+use super::header::{self, Header};
 use super::reply;
 use super::status::{Delivery, MAX_RECIPIENTS, Outcome};
 use crate::model::bounce::Action;
@@ -52,7 +52,8 @@ pub(super) fn read(content: &[u8]) -> Delivery {
 /// The fields of one recipient.
 #[derive(Debug, Default)]
 struct Block {
-    fields: Vec<Field>,
+    /// Names as they stand in [`OF_RECIPIENT`], with their values.
+    fields: Vec<(&'static str, String)>,
 }
 
 /// Puts the recipients' fields of a group into blocks.
@@ -65,11 +66,10 @@ fn sort_into(blocks: &mut Vec<Block>, group: &Header) {
         });
     let mut open = goes_on;
     for field in group.fields() {
-        if !OF_RECIPIENT.contains(&field.name()) {
+        let Some(name) = OF_RECIPIENT.iter().find(|name| **name == field.name()) else {
             continue;
-        }
-        let again = ONCE.contains(&field.name())
-            && blocks.last().is_some_and(|block| block.has(field.name()));
+        };
+        let again = ONCE.contains(name) && blocks.last().is_some_and(|block| block.has(name));
         if !open || again {
             blocks.push(Block::default());
             open = true;
@@ -77,7 +77,7 @@ fn sort_into(blocks: &mut Vec<Block>, group: &Header) {
         if let Some(block) = blocks.last_mut()
             && block.fields.len() < MAX_BLOCK
         {
-            block.fields.push(field.clone());
+            block.fields.push((name, field.value()));
         }
         if blocks.len() > MAX_RECIPIENTS {
             return;
@@ -87,26 +87,21 @@ fn sort_into(blocks: &mut Vec<Block>, group: &Header) {
 
 impl Block {
     fn has(&self, name: &str) -> bool {
-        self.fields.iter().any(|field| field.name() == name)
+        self.fields.iter().any(|(known, _)| *known == name)
     }
 
     fn names_someone(&self) -> bool {
         self.has("final-recipient") || self.has("original-recipient")
     }
 
-    fn first(&self, name: &str) -> Option<String> {
-        let mut values = self
-            .fields
-            .iter()
-            .filter(|field| field.name() == name)
-            .map(Field::value);
-        values.find(|value| !value.is_empty())
+    fn first(&self, name: &str) -> Option<&str> {
+        let mut values = self.fields.iter().filter(|(known, _)| *known == name);
+        let first = values.find(|(_, value)| !value.is_empty());
+        first.map(|(_, value)| value.as_str())
     }
 
     fn outcome(&self) -> Outcome {
-        let diagnostic = self
-            .first("diagnostic-code")
-            .map(|value| Diagnostic::of(&value));
+        let diagnostic = self.first("diagnostic-code").map(Diagnostic::of);
         let given = self
             .first("status")
             .and_then(|text| text.split_whitespace().find_map(reply::enhanced));
@@ -119,15 +114,15 @@ impl Block {
             _ => reply::Codes::default(),
         };
         Outcome {
-            address: self.first("final-recipient").and_then(|v| recipient(&v)),
-            original: self.first("original-recipient").and_then(|v| recipient(&v)),
+            address: self.first("final-recipient").and_then(recipient),
+            original: self.first("original-recipient").and_then(recipient),
             action: self.action(given.as_deref()),
             status: more_telling(given, codes.enhanced),
             smtp_code: codes.reply,
             stage: reply::stage(text),
             remote_mta: self
                 .first("remote-mta")
-                .and_then(|v| without_type(&v))
+                .and_then(without_type)
                 .or_else(|| reply::host(text)),
             diagnostic: diagnostic.map(|d| d.text).filter(|text| !text.is_empty()),
         }

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// Fields read from one header; the rest is not looked at.
 pub const MAX_FIELDS: usize = 1_000;
@@ -27,40 +28,50 @@ const STANDARD: [&str; 12] = [
 ];
 
 /// One header field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Field {
-    name: String,
-    raw: Vec<u8>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    name: &'a str,
+    raw: &'a [u8],
 }
 
-impl Field {
+impl<'a> Field<'a> {
     /// The name, lower-case.
-    pub fn name(&self) -> &str {
-        &self.name
+    pub const fn name(self) -> &'a str {
+        self.name
     }
 
     /// The bytes behind the colon, exactly as received, folding included.
-    pub fn raw(&self) -> &[u8] {
-        &self.raw
+    pub const fn raw(self) -> &'a [u8] {
+        self.raw
     }
 
     /// The value on one line: line breaks removed (RFC 5322 §2.2.3), trimmed, wrong UTF-8 replaced.
-    pub fn value(&self) -> String {
-        let bytes: Vec<u8> = self
-            .raw
-            .iter()
-            .copied()
-            .filter(|byte| !matches!(byte, b'\r' | b'\n'))
-            .collect();
-        String::from_utf8_lossy(&bytes).trim().to_owned()
+    pub fn value(self) -> String {
+        let raw = self.raw.trim_ascii();
+        let line: Cow<'_, [u8]> = if memchr::memchr2(b'\r', b'\n', raw).is_none() {
+            Cow::Borrowed(raw)
+        } else {
+            let kept = raw.iter().copied();
+            kept.filter(|byte| !matches!(byte, b'\r' | b'\n')).collect()
+        };
+        String::from_utf8_lossy(&line).trim().to_owned()
     }
 }
 
 /// The fields of one header in their order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Header {
-    fields: Vec<Field>,
+    /// The header as received, but for the fields' names, which are in lower case.
+    text: Vec<u8>,
+    places: Vec<Place>,
     truncated: bool,
+}
+
+/// Where a field stands in the text of its header.
+#[derive(Debug, Clone)]
+struct Place {
+    name: Range<usize>,
+    raw: Range<usize>,
 }
 
 impl Header {
@@ -68,61 +79,107 @@ impl Header {
     /// LF, with any number of CR before it. What is no field is passed over; the header ends at the
     /// first empty line.
     pub fn scan(bytes: &[u8]) -> (Self, usize) {
-        let mut header = Self::default();
-        let mut open: Option<Field> = None;
-        let mut at = 0;
+        let mut places: Vec<Place> = Vec::new();
+        let mut truncated = false;
+        // Whether a folded line goes on with a field.
+        let mut open = false;
+        let (mut at, mut end) = (0, 0);
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
             let line = rest.get(..length).unwrap_or_default();
+            let start = at;
             at += length;
             if is_blank(line) {
                 break;
             }
-            if header.fields.len() >= MAX_FIELDS || at > MAX_BYTES {
-                header.truncated = true;
-                open = None;
+            if places.len() >= MAX_FIELDS + usize::from(open) || at > MAX_BYTES {
+                truncated = true;
+                if open {
+                    places.pop();
+                }
                 at += end_of_header(bytes.get(at..).unwrap_or_default());
                 break;
             }
-            if line
-                .first()
-                .is_some_and(|byte| matches!(byte, b' ' | b'\t'))
-            {
-                if let Some(field) = &mut open {
-                    field.raw.extend_from_slice(line);
+            if matches!(line.first(), Some(b' ' | b'\t')) {
+                if open && let Some(place) = places.last_mut() {
+                    place.raw.end = at;
+                    end = at;
                 }
                 continue;
             }
-            header.fields.extend(open.take());
-            open = field_of(line);
+            open = false;
+            if let Some((name, colon)) = name_of(line) {
+                places.push(Place {
+                    name: start..start + name,
+                    raw: start + colon + 1..at,
+                });
+                open = true;
+                end = at;
+            }
         }
-        header.fields.extend(open);
+        let mut text = bytes.get(..end).unwrap_or_default().to_vec();
+        for place in &places {
+            if let Some(name) = text.get_mut(place.name.clone()) {
+                name.make_ascii_lowercase();
+            }
+        }
+        let header = Self {
+            text,
+            places,
+            truncated,
+        };
         (header, at)
     }
 
     /// The fields that another notation than that of mail gives, in order; at most [`MAX_FIELDS`].
     pub fn of_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let field = |(name, value): (&str, &str)| Field {
-            name: name.trim().to_ascii_lowercase(),
-            raw: value.as_bytes().to_vec(),
-        };
-        Self {
-            fields: pairs.into_iter().take(MAX_FIELDS).map(field).collect(),
-            truncated: false,
+        let mut header = Self::default();
+        for (name, value) in pairs.into_iter().take(MAX_FIELDS) {
+            let start = header.text.len();
+            let name = name.trim().to_ascii_lowercase();
+            header.text.extend_from_slice(name.as_bytes());
+            let middle = header.text.len();
+            header.text.extend_from_slice(value.as_bytes());
+            header.places.push(Place {
+                name: start..middle,
+                raw: middle..header.text.len(),
+            });
         }
+        header
     }
 
     /// All fields in order.
-    pub fn fields(&self) -> &[Field] {
-        &self.fields
+    pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        self.places.iter().map(|place| self.field(place))
+    }
+
+    fn field(&self, place: &Place) -> Field<'_> {
+        let name = self.text.get(place.name.clone()).unwrap_or_default();
+        Field {
+            name: std::str::from_utf8(name).unwrap_or_default(),
+            raw: self.text.get(place.raw.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// How many fields there are.
+    pub const fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is no field.
+    pub const fn is_empty(&self) -> bool {
+        self.places.is_empty()
     }
 
     /// The fields that describe a part's content; a part's other fields mean nothing
     /// (RFC 2046 §5.1).
     #[must_use]
     pub fn describing_content(mut self) -> Self {
-        self.fields
-            .retain(|field| field.name.starts_with("content-"));
+        let text = &self.text;
+        self.places.retain(|place| {
+            text.get(place.name.clone())
+                .is_some_and(|name| name.starts_with(b"content-"))
+        });
         self
     }
 
@@ -132,8 +189,11 @@ impl Header {
     }
 
     /// The fields of that name, which is given in lower case, in order.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Field> {
-        self.fields.iter().filter(move |field| field.name == name)
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Field<'a>> {
+        self.places
+            .iter()
+            .filter(move |place| self.text.get(place.name.clone()) == Some(name.as_bytes()))
+            .map(|place| self.field(place))
     }
 
     /// The value of the first field of that name, if it is not empty.
@@ -206,9 +266,16 @@ pub fn begins_with_header(bytes: &[u8]) -> bool {
     let lines = bytes.split(|byte| *byte == b'\n');
     for (index, line) in lines.take_while(|line| !is_blank(line)).enumerate() {
         let folded = matches!(line.first(), Some(b' ' | b'\t'));
-        match field_of(line) {
+        match name_of(line) {
             _ if folded && index > 0 => {}
-            Some(field) => seen.extend(STANDARD.iter().position(|name| *name == field.name)),
+            Some((length, _)) => {
+                let name = line.get(..length).unwrap_or_default();
+                seen.extend(
+                    STANDARD
+                        .iter()
+                        .position(|known| name.eq_ignore_ascii_case(known.as_bytes())),
+                );
+            }
             None => return false,
         }
     }
@@ -248,19 +315,13 @@ fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
 }
 
-/// A line that begins a field: a name of printable US-ASCII, white space that obsolete syntax
-/// allows (RFC 5322 §4.5), and a colon.
-fn field_of(line: &[u8]) -> Option<Field> {
+/// The octets of the name and the place of the colon in a line that begins a field: a name of
+/// printable US-ASCII, white space that obsolete syntax allows (RFC 5322 §4.5), and a colon.
+fn name_of(line: &[u8]) -> Option<(usize, usize)> {
     let colon = memchr::memchr(b':', line)?;
-    let (name, value) = line.split_at(colon);
-    let name = name.trim_ascii_end();
-    if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
-        return None;
-    }
-    Some(Field {
-        name: String::from_utf8_lossy(name).to_ascii_lowercase(),
-        raw: value.get(1..).unwrap_or_default().to_vec(),
-    })
+    let name = line.get(..colon)?.trim_ascii_end();
+    let is_name = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+    is_name.then_some((name.len(), colon))
 }
 
 #[cfg(test)]
@@ -271,7 +332,6 @@ mod tests {
         let (header, _) = Header::scan(bytes);
         header
             .fields()
-            .iter()
             .map(|f| (f.name().to_owned(), f.value()))
             .collect()
     }
@@ -306,14 +366,14 @@ mod tests {
     fn a_header_is_read_up_to_its_limits_and_the_body_still_found() {
         let many = format!("{}\nbody", "A: b\n".repeat(MAX_FIELDS + 5));
         let (header, body) = Header::scan(many.as_bytes());
-        assert_eq!(header.fields().len(), MAX_FIELDS);
+        assert_eq!(header.len(), MAX_FIELDS);
         assert!(header.is_truncated());
         assert_eq!(&many.as_bytes()[body..], b"body");
 
         let long = format!("A: b\nB: c\n{}\n\nbody", " x\n".repeat(MAX_BYTES));
         let (header, body) = Header::scan(long.as_bytes());
         assert!(header.is_truncated());
-        assert_eq!(header.fields().len(), 1);
+        assert_eq!(header.len(), 1);
         assert_eq!(long.as_bytes()[body..].trim_ascii(), b"body");
     }
 
@@ -345,7 +405,7 @@ mod tests {
             b"A: 1\r\r\nB: 2\r\r\n\r\r\nbody",
         ] {
             assert_eq!(&*repair(given), given);
-            assert_eq!(Header::scan(given).0.fields().len(), 2);
+            assert_eq!(Header::scan(given).0.len(), 2);
         }
     }
 
@@ -358,7 +418,7 @@ mod tests {
             b"From x\n\nQuoted: x",
         ] {
             let (header, _) = Header::scan(&repair_returned(given));
-            assert_eq!(header.fields(), [], "{}", String::from_utf8_lossy(given));
+            assert!(header.is_empty(), "{}", String::from_utf8_lossy(given));
         }
         assert_eq!(
             &*repair_returned(b"\xef\xbb\xbf>From x\rA: 1\r\rbody"),

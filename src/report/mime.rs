@@ -173,11 +173,16 @@ impl Opener {
 impl<'a> Entity<'a> {
     /// This entity and all parts below, in their order. Nested messages stay closed.
     pub fn walk(&self) -> Vec<&Self> {
-        let mut found = vec![self];
-        for part in &self.parts {
-            found.extend(part.walk());
-        }
+        let mut found = Vec::with_capacity(1 + self.parts.len());
+        self.walk_into(&mut found);
         found
+    }
+
+    fn walk_into<'b>(&'b self, found: &mut Vec<&'b Self>) {
+        found.push(self);
+        for part in &self.parts {
+            part.walk_into(found);
+        }
     }
 
     /// The content without its transfer encoding, at most `limit` octets. What is wrongly encoded

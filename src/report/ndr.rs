@@ -10,7 +10,8 @@ use std::borrow::Cow;
 use super::encoded_words::decode_words;
 use super::header::Header;
 use super::status::{Delivery, MAX_RECIPIENTS, Outcome};
-use super::{asserted, dsn, mime, reply};
+use super::{dsn, mime, reply};
+use crate::model::address::Address;
 use crate::model::bounce::Action;
 use formats::{Format, Formats, Order, Signs};
 use mime::Entity;
@@ -23,13 +24,22 @@ const MAX_REASON: usize = 1_024;
 const MAX_LINES: usize = 2_000;
 
 /// Reads `root`, whose Subject is `subject`, as a bounce of any known form. `None`: it is none.
-pub(super) fn delivery_in(root: &Entity<'_>, subject: &str) -> Option<Delivery> {
-    read(root, subject).map(|read| read.delivery)
+pub(super) fn delivery_in(
+    root: &Entity<'_>,
+    subject: &str,
+    author: Option<&Address>,
+) -> Option<Delivery> {
+    read(root, subject, author).map(|read| read.delivery)
 }
 
 /// Adds to a notification what only its text for people says: recipients, if its fields name none,
 /// and reasons for those who have none.
-pub(super) fn complete(delivery: &mut Delivery, root: &Entity<'_>, subject: &str) {
+pub(super) fn complete(
+    delivery: &mut Delivery,
+    root: &Entity<'_>,
+    subject: &str,
+    author: Option<&Address>,
+) {
     let nobody = delivery
         .outcomes
         .iter()
@@ -37,7 +47,7 @@ pub(super) fn complete(delivery: &mut Delivery, root: &Entity<'_>, subject: &str
     if !nobody && !delivery.outcomes.iter().any(lacks_reason) {
         return;
     }
-    let read = read(root, subject);
+    let read = read(root, subject, author);
     if nobody {
         let found = match read {
             Some(read) if !read.delivery.outcomes.is_empty() => read.delivery.outcomes,
@@ -130,11 +140,11 @@ struct Read {
     listed: bool,
 }
 
-fn read(root: &Entity<'_>, subject: &str) -> Option<Read> {
+fn read(root: &Entity<'_>, subject: &str, author: Option<&Address>) -> Option<Read> {
     let formats = Formats::embedded();
     let declared = root.media.report_type().as_deref() == Some("delivery-status");
-    let from = decode_words(&raw_from(&root.header), None).to_lowercase();
-    let subject = subject.to_lowercase();
+    let from = lower(&decode_words(&raw_from(&root.header), None));
+    let subject = lower(subject);
     let daemon = declared || is_daemon(&root.header, &from);
     // A person who passes a bounce on is not the one who bounced.
     let passed_on = ["fwd:", "fw:", "re:"]
@@ -144,8 +154,8 @@ fn read(root: &Entity<'_>, subject: &str) -> Option<Read> {
         return None;
     }
     let said = text::own(root, formats);
-    let flat = text::flat(&said.own);
-    if daemon && let Some(mut delivery) = fields_in(&said.own) {
+    let flat = text::flat(&said.lower);
+    if daemon && let Some(mut delivery) = fields_in(&said) {
         delivery.returned = said.returned;
         return Some(Read {
             delivery,
@@ -159,8 +169,8 @@ fn read(root: &Entity<'_>, subject: &str) -> Option<Read> {
         text: formats.phrases_in(&flat),
         daemon,
     };
-    let domain = asserted::author(&root.header).map(|author| author.domain().to_owned());
-    let of = |format: &Format| listed(&said.own, format, domain.as_deref().unwrap_or_default());
+    let domain = author.map(|author| author.domain().to_owned());
+    let of = |format: &Format| listed(&said, format, domain.as_deref().unwrap_or_default());
     let mut agreeing = formats.agreeing(&signs).map(|format| (format, of(format)));
     let first = agreeing.next()?;
     // Systems copy each other's words: the first form whose recipients can be found is the right one.
@@ -187,7 +197,7 @@ fn read(root: &Entity<'_>, subject: &str) -> Option<Read> {
     Some(Read {
         delivery: Delivery {
             format: format.name.clone(),
-            outcomes: outcomes(found, action, &format.marks(&root.header), &said.own),
+            outcomes: outcomes(found, action, &format.marks(&root.header), &said),
             returned: said.returned,
             reporting_mta: domain,
             envelope_id: None,
@@ -203,20 +213,32 @@ fn is_daemon(header: &Header, from: &str) -> bool {
         || (from.is_empty() && header.has("from"))
 }
 
-fn outcomes(found: Vec<Listed>, action: Action, marks: &[String], own: &str) -> Vec<Outcome> {
-    let whole = own.to_lowercase();
+fn outcomes(
+    found: Vec<Listed>,
+    action: Action,
+    marks: &[String],
+    said: &text::Said,
+) -> Vec<Outcome> {
     let outcomes = found.into_iter().enumerate().map(|(index, mut one)| {
         for mark in marks {
             one.add(mark);
         }
         // A transcript is looked through for a few only: what it costs grows with both.
-        one.outcome(action, own, (index < LOOK_BACK).then_some(whole.as_str()))
+        one.outcome(
+            action,
+            &said.own,
+            (index < LOOK_BACK).then_some(said.lower.as_str()),
+        )
     });
     outcomes.collect()
 }
 
 /// Notification fields that a program wrote into its text.
-fn fields_in(own: &str) -> Option<Delivery> {
+fn fields_in(said: &text::Said) -> Option<Delivery> {
+    if !said.lower.contains("final-recipient:") {
+        return None;
+    }
+    let own = &said.own;
     let lower = own.to_ascii_lowercase();
     let at = lower
         .find("\nfinal-recipient:")
@@ -310,7 +332,7 @@ fn answer_about<'a>(own: &'a str, whole: &str, address: &str) -> Option<&'a str>
 }
 
 /// The recipients that `own` lists in the form of `format`.
-fn listed(own: &str, format: &Format, domain: &str) -> Vec<Listed> {
+fn listed(said: &text::Said, format: &Format, domain: &str) -> Vec<Listed> {
     let mut list = List {
         found: Vec::new(),
         current: None,
@@ -318,9 +340,9 @@ fn listed(own: &str, format: &Format, domain: &str) -> Vec<Listed> {
         before: String::new(),
     };
     let mut begun = format.begin.is_empty();
-    for line in own.lines().take(MAX_LINES) {
-        let line = line.trim();
-        let lower = line.to_lowercase();
+    let lines = said.own.lines().zip(said.lower.lines());
+    for (line, lower) in lines.take(MAX_LINES) {
+        let (line, lower) = (line.trim(), lower.trim());
         if !begun {
             begun = format
                 .begin
@@ -485,7 +507,7 @@ fn raw_from(header: &Header) -> Cow<'_, [u8]> {
 
 /// A text on one line.
 fn flat_case(text: &str) -> String {
-    let mut flat = String::new();
+    let mut flat = String::with_capacity(text.len().min(2 * MAX_REASON));
     for word in text.split_whitespace() {
         if flat.len() > MAX_REASON {
             break;
@@ -494,6 +516,15 @@ fn flat_case(text: &str) -> String {
         flat.push(' ');
     }
     flat
+}
+
+/// A text in lower case. Nearly all are ASCII, and done so much faster.
+fn lower(text: &str) -> String {
+    if text.is_ascii() {
+        text.to_ascii_lowercase()
+    } else {
+        text.to_lowercase()
+    }
 }
 
 /// The beginning of a text, cut between characters.

@@ -3,8 +3,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-
+use super::phrases::Phrases;
 use crate::model::bounce::Stage;
 
 /// Octets of one text that are looked at.
@@ -93,13 +92,9 @@ const STAGES: [(&str, Stage); 76] = [
     ("smtp command rcpt", Stage::Rcpt),
 ];
 
-static STAGE_PHRASES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    AhoCorasick::builder()
-        .kind(Some(AhoCorasickKind::DFA))
-        .ascii_case_insensitive(true)
-        .match_kind(MatchKind::LeftmostFirst)
-        .build(STAGES.iter().map(|(phrase, _)| phrase))
-        .ok()
+static STAGE_PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
+    let phrases = STAGES.iter().map(|(phrase, _)| (*phrase).to_owned());
+    Phrases::new(phrases.collect())
 });
 
 /// As much of an answer as is looked at.
@@ -168,10 +163,8 @@ pub fn codes(text: &str) -> Codes {
 
 /// The step that `text` names.
 pub fn stage(text: &str) -> Option<Stage> {
-    let found = STAGE_PHRASES.as_ref()?.find(text)?;
-    STAGES
-        .get(found.pattern().as_usize())
-        .map(|(_, stage)| *stage)
+    let found = STAGE_PHRASES.first_in(text)?;
+    STAGES.get(found).map(|(_, stage)| *stage)
 }
 
 /// The server that `text` names before its answer: `host NAME[IP] said:`, `host NAME [IP]: …`.

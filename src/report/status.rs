@@ -4,6 +4,7 @@
 use super::header::{self, Header};
 use super::mime::Entity;
 use super::{dsn, ndr};
+use crate::model::address::Address;
 use crate::model::bounce::{Action, Stage};
 
 /// Octets of a status part that are read.
@@ -70,8 +71,9 @@ impl Delivery {
     }
 }
 
-/// The delivery status in `root`, outside nested messages; `subject` is its Subject, decoded.
-pub fn delivery_in(root: &Entity<'_>, subject: &str) -> Option<Delivery> {
+/// The delivery status in `root`, outside nested messages; `subject` is its Subject, decoded, and
+/// `author` its author.
+pub fn delivery_in(root: &Entity<'_>, subject: &str, author: Option<&Address>) -> Option<Delivery> {
     let parts = root.walk();
     let part = parts.iter().find(|part| {
         matches!(
@@ -84,7 +86,7 @@ pub fn delivery_in(root: &Entity<'_>, subject: &str) -> Option<Delivery> {
     });
     let Some(part) = part else {
         let declared = root.media.report_type().as_deref() == Some("delivery-status");
-        let read = ndr::delivery_in(root, subject).filter(|_| declared);
+        let read = ndr::delivery_in(root, subject, author).filter(|_| declared);
         let bare = || Delivery {
             format: "rfc3464".to_owned(),
             returned: returned_in(root),
@@ -94,7 +96,7 @@ pub fn delivery_in(root: &Entity<'_>, subject: &str) -> Option<Delivery> {
     };
     let mut delivery = dsn::read(&part.content(MAX_STATUS_PART));
     delivery.returned = returned_in(root);
-    ndr::complete(&mut delivery, root, subject);
+    ndr::complete(&mut delivery, root, subject, author);
     Some(delivery)
 }
 

@@ -97,7 +97,11 @@ pub(super) fn normal(text: &str) -> String {
 
 fn push_lower(normal: &mut String, word: &str) {
     if word.is_ascii() {
-        normal.extend(word.chars().map(|c| c.to_ascii_lowercase()));
+        let at = normal.len();
+        normal.push_str(word);
+        if let Some(word) = normal.get_mut(at..) {
+            word.make_ascii_lowercase();
+        }
     } else {
         normal.push_str(&word.to_lowercase());
     }

@@ -1,14 +1,15 @@
 //! The rules of `rules.toml`: read, compiled, and asked.
 
+use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use serde::Deserialize;
 
 use super::code::{Code, CodePattern, ReplyPattern};
 use super::phrase::{Phrase, normal};
 use super::provider::{Provider, whose};
 use crate::model::bounce::{BounceClass, Severity, Stage};
+use crate::report::phrases::Phrases;
 use crate::report::status::{Delivery, Outcome};
 
 /// The rules that desist comes with.
@@ -44,7 +45,7 @@ pub struct Rules {
     /// Of each provider the phrases that only its answers have.
     says: Vec<Vec<usize>>,
     phrases: Vec<Phrase>,
-    search: Option<AhoCorasick>,
+    search: Phrases,
 }
 
 /// One rule.
@@ -177,17 +178,15 @@ impl Rules {
                 .map(|text| Phrase::add_part(text, &mut phrases));
             says.push(own.collect());
         }
-        let search = AhoCorasick::builder()
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(phrases.iter().map(Phrase::text))
-            .map_err(|error| RulesError::Syntax(error.to_string()))?;
+        let texts = phrases.iter().map(|phrase| phrase.text().to_owned());
+        let search = Phrases::new(texts.collect());
         Ok(Self {
             version: file.version,
             all: rules,
             providers: file.provider,
             says,
             phrases,
-            search: Some(search),
+            search,
         })
     }
 
@@ -233,15 +232,12 @@ impl Rules {
 
     fn phrases_in(&self, text: &str) -> Vec<bool> {
         let mut has = vec![false; self.phrases.len()];
-        let Some(search) = &self.search else {
-            return has;
-        };
-        for found in search.find_overlapping_iter(text) {
-            let at = found.pattern().as_usize();
+        self.search.each_in(text, |at, range| {
             if let (Some(has), Some(phrase)) = (has.get_mut(at), self.phrases.get(at)) {
-                *has = *has || phrase.stands_alone(text, found.range());
+                *has = *has || phrase.stands_alone(text, range);
             }
-        }
+            ControlFlow::Continue(())
+        });
         has
     }
 }

@@ -1,12 +1,14 @@
 //! The forms of bounces, read from `ndr.toml` once.
 
+use std::ops::{ControlFlow, Range};
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use serde::Deserialize;
 
+use super::lower;
 use super::pattern::Pattern;
 use crate::report::header::Header;
+use crate::report::phrases::Phrases;
 
 /// The forms that desist knows.
 const EMBEDDED: &str = include_str!("../ndr.toml");
@@ -70,33 +72,6 @@ pub(super) struct Signs<'a> {
     pub(super) text: Vec<bool>,
     /// Whether a program that delivers mail wrote it.
     pub(super) daemon: bool,
-}
-
-/// Phrases that are searched for together.
-#[derive(Debug, Default)]
-struct Phrases {
-    texts: Vec<String>,
-    search: Option<AhoCorasick>,
-}
-
-impl Phrases {
-    fn new(texts: Vec<String>) -> Result<Self, String> {
-        // Built once, searched in every bounce.
-        let search = AhoCorasick::builder()
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(&texts)
-            .map_err(|error| error.to_string())?;
-        Ok(Self {
-            texts,
-            search: Some(search),
-        })
-    }
-
-    fn any_in(&self, text: &str) -> bool {
-        self.search
-            .as_ref()
-            .is_some_and(|search| search.is_match(text))
-    }
 }
 
 #[derive(Deserialize)]
@@ -185,11 +160,11 @@ impl Formats {
         }
         Ok(Self {
             all: formats,
-            phrases: Phrases::new(phrases)?,
-            returned: Phrases::new(file.returned)?,
-            delayed: Phrases::new(file.delayed)?,
-            daemons: Phrases::new(file.daemons)?,
-            outer: Phrases::new(outer)?,
+            phrases: Phrases::new(phrases),
+            returned: Phrases::new(file.returned),
+            delayed: Phrases::new(file.delayed),
+            daemons: Phrases::new(file.daemons),
+            outer: Phrases::new(outer),
         })
     }
 
@@ -212,14 +187,13 @@ impl Formats {
 
     /// Which phrases a text, lower-case and on one line, has.
     pub(super) fn phrases_in(&self, flat: &str) -> Vec<bool> {
-        let mut has = vec![false; self.phrases.texts.len()];
-        if let Some(search) = &self.phrases.search {
-            for found in search.find_overlapping_iter(flat) {
-                if let Some(has) = has.get_mut(found.pattern().as_usize()) {
-                    *has = true;
-                }
+        let mut has = vec![false; self.phrases.texts().len()];
+        self.phrases.each_in(flat, |phrase, _| {
+            if let Some(has) = has.get_mut(phrase) {
+                *has = true;
             }
-        }
+            ControlFlow::Continue(())
+        });
         has
     }
 
@@ -228,19 +202,46 @@ impl Formats {
         self.all.iter().filter(|format| format.agrees(signs))
     }
 
-    /// The line that ends what the program itself says, lower-case, if `line` is one.
-    pub(super) fn ends_own_text(&self, line: &str) -> bool {
+    /// The line, its end included, that ends what the program itself says.
+    pub(super) fn end_of_own_text(&self, text: &str) -> Option<Range<usize>> {
+        if !text.is_ascii() {
+            if !self.returned.any_in(&text.to_lowercase()) {
+                return None;
+            }
+            let mut at = 0;
+            return text.split_inclusive('\n').find_map(|line| {
+                let start = at;
+                at += line.len();
+                self.ends_own_text(line).then_some(start..at)
+            });
+        }
+        let (mut end, mut tested) = (None, 0);
+        self.returned.each_in(text, |_, place| {
+            // A line is looked at once, however many phrases it has.
+            if place.start < tested {
+                return ControlFlow::Continue(());
+            }
+            let (before, rest) = text.split_at_checked(place.start).unwrap_or((text, ""));
+            let start = before.rfind('\n').map_or(0, |at| at + 1);
+            tested = place.start + rest.find('\n').map_or(rest.len(), |at| at + 1);
+            let line = start..tested;
+            if !self.ends_own_text(text.get(line.clone()).unwrap_or_default()) {
+                return ControlFlow::Continue(());
+            }
+            end = Some(line);
+            ControlFlow::Break(())
+        });
+        end
+    }
+
+    fn ends_own_text(&self, line: &str) -> bool {
+        let line = lower(line.trim());
         let words = line.trim_start_matches(|c: char| !c.is_alphanumeric());
-        self.returned.texts.iter().any(|text| {
+        self.returned.texts().iter().any(|text| {
             words.strip_prefix(text.as_str()).is_some_and(|rest| {
                 text.len() >= LONG_PHRASE || !rest.contains(char::is_alphanumeric)
             })
         })
-    }
-
-    /// Whether a text has anything like such a line at all.
-    pub(super) fn may_end(&self, lower: &str) -> bool {
-        self.returned.any_in(lower)
     }
 }
 
@@ -319,7 +320,7 @@ mod tests {
             &formats.delayed,
             &formats.daemons,
         ] {
-            for text in &phrases.texts {
+            for text in phrases.texts() {
                 assert_eq!(*text, text.to_lowercase());
             }
         }

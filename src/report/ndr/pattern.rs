@@ -19,6 +19,8 @@ pub(super) struct Found {
 pub(super) struct Pattern {
     pieces: Vec<Piece>,
     says: bool,
+    /// Whether an address is a piece of it, so that most lines are seen not to fit at a glance.
+    address: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,11 +57,18 @@ impl Pattern {
         push_text(&mut pieces, rest);
         let has_words = |piece: &Piece| matches!(piece, Piece::Text(text) if text.chars().any(char::is_alphabetic));
         let says = pieces.iter().any(has_words);
-        Ok(Self { pieces, says })
+        Ok(Self {
+            address: pieces.contains(&Piece::Address),
+            pieces,
+            says,
+        })
     }
 
     /// What `line`, without white space at its ends, says; `None` if it has another form.
     pub(super) fn matches(&self, line: &str) -> Option<Found> {
+        if self.address && memchr::memchr(b'@', line.as_bytes()).is_none() {
+            return None;
+        }
         let mut found = Found {
             says: self.says,
             ..Found::default()

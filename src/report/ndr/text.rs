@@ -1,6 +1,7 @@
 //! What a bounce itself says to people, apart from the mail that it returns.
 
 use super::formats::Formats;
+use super::lower;
 use crate::report::header::{self, Header};
 use crate::report::mime::Entity;
 use crate::report::status::returned_in;
@@ -17,6 +18,8 @@ const MAX_RETURNED: usize = 64 * 1024;
 /// A bounce's own text, and the header of the mail that came back.
 pub(super) struct Said {
     pub(super) own: String,
+    /// The same in lower case: as many lines.
+    pub(super) lower: String,
     pub(super) returned: Header,
 }
 
@@ -48,7 +51,7 @@ pub(super) fn own(root: &Entity<'_>, formats: &Formats) -> Said {
         }
     }
     let mut returned = returned_in(root);
-    if returned.fields().is_empty()
+    if returned.is_empty()
         && let Some(inline) = inline
     {
         let unquoted = inline.trim_start();
@@ -63,42 +66,40 @@ pub(super) fn own(root: &Entity<'_>, formats: &Formats) -> Said {
         };
         returned = Header::scan(&header::repair(unquoted.as_bytes())).0;
     }
-    Said { own, returned }
+    Said {
+        lower: lower(&own),
+        own,
+        returned,
+    }
 }
 
 /// Adds what stands before the returned mail to `own`, and gives the returned mail.
 fn split(text: &str, formats: &Formats, own: &mut String) -> Option<String> {
     let room = MAX_OWN.saturating_sub(own.len());
-    let lower = text.to_lowercase();
-    if formats.may_end(&lower) {
-        let mut at = 0;
-        for line in text.split_inclusive('\n') {
-            if formats.ends_own_text(&line.trim().to_lowercase()) {
-                own.push_str(cut(text.get(..at)?, room));
-                own.push('\n');
-                return text.get(at + line.len()..).map(str::to_owned);
-            }
-            at += line.len();
-        }
+    if let Some(line) = formats.end_of_own_text(text) {
+        own.push_str(cut(text.get(..line.start)?, room));
+        own.push('\n');
+        return text.get(line.end..).map(str::to_owned);
     }
     own.push_str(cut(text, room));
     own.push('\n');
     None
 }
 
-/// A text in lower case, on one line, its beginning.
+/// The beginning of a text on one line.
 pub(super) fn flat(text: &str) -> String {
     let text = cut(text, MAX_FLAT);
     let mut flat = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
+    let mut push = |word| {
         if !flat.is_empty() {
             flat.push(' ');
         }
-        if word.is_ascii() {
-            flat.extend(word.chars().map(|c| c.to_ascii_lowercase()));
-        } else {
-            flat.push_str(&word.to_lowercase());
-        }
+        flat.push_str(word);
+    };
+    if text.is_ascii() {
+        text.split_ascii_whitespace().for_each(&mut push);
+    } else {
+        text.split_whitespace().for_each(&mut push);
     }
     flat
 }
