@@ -13,6 +13,7 @@ mod lift;
 mod list;
 mod replay;
 mod signing_key;
+mod stats;
 mod stream;
 mod suppress;
 mod token;

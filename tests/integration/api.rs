@@ -9,3 +9,4 @@ mod evidence;
 mod explain;
 mod node;
 mod replay;
+mod stats;
