@@ -1,6 +1,7 @@
 //! The private API: its description, and its calls through the router.
 
 mod access;
+mod apart;
 mod bounces;
 mod calls;
 mod command_line;
