@@ -13,6 +13,7 @@ mod lift;
 mod list;
 mod replay;
 mod signing_key;
+mod stats;
 mod stream;
 mod suppress;
 mod token;
@@ -20,10 +21,12 @@ mod token;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
+use crate::judge::bounce::rules::Rules;
 use crate::{serve, telemetry};
 
 /// The front door for what the world sends back to a mail sender.
@@ -67,11 +70,11 @@ pub fn main() -> ExitCode {
     let result = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve_until_stopped(file),
         Command::Demo(demo) => play(demo),
-        Command::Classify(args) => classify(&args),
+        Command::Classify(args) => classify(&args, file),
         Command::Config(args) => {
             config::run(&args, file, &mut io::stdout().lock()).map_err(|error| error.to_string())
         }
-        Command::Explain(args) => tell(&args),
+        Command::Explain(args) => tell(&args, file),
         Command::Client(command) => call(&command, file),
     };
     match result {
@@ -106,8 +109,16 @@ fn call(
         .map_err(|error| whole(&error))
 }
 
-fn tell(args: &explain::ExplainArgs) -> Result<ExitCode, String> {
-    match args.run(&mut io::stdout().lock()) {
+/// What bounces mean here: by the rules file that the config names, if it names one.
+fn rules(file: Option<&std::path::Path>) -> Result<Arc<Rules>, String> {
+    let config = Config::load_here(file).map_err(|errors| errors.to_string())?;
+    Ok(config
+        .bounce_rules()
+        .unwrap_or_else(|| Arc::new(Rules::embedded().clone())))
+}
+
+fn tell(args: &explain::ExplainArgs, file: Option<&std::path::Path>) -> Result<ExitCode, String> {
+    match args.run(&*rules(file)?, &mut io::stdout().lock()) {
         // A reader who has read enough is no failure.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
         _ => Ok(ExitCode::SUCCESS),
@@ -123,9 +134,13 @@ fn play(demo: demo::Demo) -> Result<ExitCode, String> {
 }
 
 /// A reader that goes away, such as `head`, is no mistake.
-fn classify(args: &classify::ClassifyArgs) -> Result<ExitCode, String> {
+fn classify(
+    args: &classify::ClassifyArgs,
+    file: Option<&std::path::Path>,
+) -> Result<ExitCode, String> {
+    let rules = rules(file)?;
     let mut out = io::BufWriter::new(io::stdout());
-    match args.run(&mut out) {
+    match args.run(&rules, &mut out) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         done => done.map_err(|error| format!("cannot print: {error}")),
     }

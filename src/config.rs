@@ -1,6 +1,7 @@
 //! Layer 6: what operators set, read once at start: the file, the environment over it, all mistakes
 //! at once. Nothing else reads the environment.
 
+mod bounce_rules;
 mod checks;
 mod example;
 mod given;
@@ -13,8 +14,10 @@ mod values;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use bounce_rules::BounceRulesFile;
 pub use example::example;
 pub use mistake::{ConfigErrors, Mistake, Source};
 pub use quantity::Size;
@@ -27,6 +30,7 @@ pub use values::{
 };
 
 use crate::journal::JournalConfig;
+use crate::judge::bounce::rules::Rules;
 use crate::model;
 use crate::model::stream::Class;
 use crate::model::tenant::TenantId;
@@ -133,6 +137,12 @@ impl Config {
                 .as_ref()
                 .map(|file| file.key().clone()),
         }
+    }
+
+    /// What bounces mean, if the operator has rules of his own.
+    pub fn bounce_rules(&self) -> Option<Arc<Rules>> {
+        let file = self.policy.bounce_rules_file.as_ref();
+        file.map(|file| Arc::clone(file.rules()))
     }
 
     /// How the journal keeps what it keeps.

@@ -11,6 +11,8 @@ pub mod replay;
 pub mod summary;
 pub mod table;
 
+use std::sync::Arc;
+
 use crate::model::address::Address;
 use crate::model::authentication::Authentication;
 use crate::model::directory::Directory;
@@ -26,6 +28,7 @@ use crate::report::optout::asks_one_click;
 use crate::report::{self, Circumstances};
 use crate::token::keyring::Keyring;
 use crate::token::wire::{Fields, Use};
+use bounce::rules::Rules;
 use classify::Matter;
 use table::{Case, Decision, Verdict, What, Witness};
 
@@ -54,6 +57,17 @@ pub struct Policy {
     pub raise_other_complaints: bool,
     /// How much of a mail's structure is read.
     pub reading: Limits,
+    /// What bounces mean, if not by [`Rules::embedded`].
+    pub bounce_rules: Option<Arc<Rules>>,
+}
+
+impl Policy {
+    /// What bounces mean.
+    pub fn rules(&self) -> &Rules {
+        self.bounce_rules
+            .as_deref()
+            .unwrap_or_else(|| Rules::embedded())
+    }
 }
 
 /// What is to be stored about a receipt.
@@ -152,8 +166,7 @@ impl Court<'_> {
             Door::OneClick => vec![self.one_click(raw)],
             Door::TlsReport => vec![self.bare(What::TlsReport)],
             Door::Api => {
-                let keyring = self.context.keyring;
-                vec![fed::matter(raw, &self.receipt.envelope, keyring)]
+                vec![fed::matter(raw, &self.receipt.envelope, self.context)]
             }
             Door::Smtp if role == Role::Human => vec![self.bare(What::Human)],
             Door::Smtp => {
@@ -162,7 +175,7 @@ impl Court<'_> {
                     null_sender: self.receipt.envelope.has_null_sender(),
                 };
                 let reading = report::read_within(raw, circumstances);
-                classify::matters(&reading, &self.receipt.envelope, self.context.keyring)
+                classify::matters(&reading, &self.receipt.envelope, self.context)
             }
         }
     }

@@ -12,6 +12,7 @@ mod alarms;
 mod api_keys;
 mod batch;
 mod brake;
+mod counts;
 mod directory;
 mod events;
 mod failure;
@@ -35,6 +36,7 @@ mod settle;
 mod soft;
 mod sql;
 mod standing;
+mod stats;
 mod suppressions;
 
 use std::sync::Arc;
@@ -42,6 +44,7 @@ use std::sync::Arc;
 pub use self::alarms::{Alarm, AlarmKind};
 pub use self::api_keys::{ApiKey, KeyScope};
 pub use self::batch::{BatchDecision, Together};
+pub use self::counts::Span;
 pub use self::events::StoredEvent;
 pub use self::failure::StoreError;
 pub use self::feed::Head;
@@ -54,10 +57,16 @@ pub use self::receipts::{ReceiptFilter, StoredReceipt};
 pub use self::record::{Recorded, Verdict};
 pub use self::replay::{Corrected, Correction, KeptReceipt, REPLAY_NOTE, ReplayFilter};
 pub use self::scan::Taker;
+pub use self::stats::{Dimension, Stats, StatsFilter};
 pub use self::suppressions::StoredSuppression;
 use crate::judge::history::BouncePolicy;
 use crate::model::secret::Secret;
 use crate::model::words::words;
+
+/// Milliseconds of an hour.
+const HOUR: i64 = 3_600_000;
+/// Milliseconds of a day.
+const DAY: i64 = 24 * HOUR;
 
 /// The store. Cheap to clone.
 #[derive(Debug, Clone)]

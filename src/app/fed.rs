@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::app::App;
 use crate::app::suppressions::{ItemError, Written, indexed, whom};
 use crate::judge::fed::Told;
-use crate::judge::{Context, Policy, judge};
+use crate::judge::{Context, judge};
 use crate::model::authentication::Authentication;
 use crate::model::clock::Timestamp;
 use crate::model::digest::Digest;
@@ -85,11 +85,10 @@ pub async fn tell(
 ) -> Result<Written<Taken, TellError>, StoreError> {
     let now = app.clock.now();
     let served = app.reception.served();
-    let policy = Policy::default();
     let context = Context {
         keyring: &served.keyring,
         directory: &served.directory,
-        policy: &policy,
+        policy: &app.settings.policy,
     };
     let mut verdicts = Vec::with_capacity(items.len());
     let mut plan = Vec::with_capacity(items.len());

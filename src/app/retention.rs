@@ -105,10 +105,12 @@ impl Retention {
             let raw = self.store.forget_raw_before(now.before(self.raw)).await?;
             let feed = self.store.forget_feed_before(now.before(self.feed)).await?;
             let bounces = self.store.forget_bounces(now).await?;
-            if raw + feed + bounces == 0 {
+            let counts = self.store.forget_counts(now).await?;
+            let forgotten = raw + feed + bounces + counts;
+            if forgotten == 0 {
                 break;
             }
-            total += raw + feed + bounces;
+            total += forgotten;
         }
         Ok(total)
     }

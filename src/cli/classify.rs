@@ -11,13 +11,14 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use crate::judge::bounce::rules::Rules;
 use crate::judge::summary::{self, Kind, Summary};
 use crate::report;
 use progress::Progress;
 use source::Source;
 
 /// Says of messages and report files what each is, who it is about, and what desist would do with
-/// it. Stores nothing and needs no config.
+/// it. Stores nothing and needs no config; of one it takes the bounce rules.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   desist classify report.eml
@@ -73,7 +74,7 @@ struct Totals {
 
 impl ClassifyArgs {
     /// Reads everything and prints it in the order in which it was found.
-    pub(super) fn run(&self, out: &mut (dyn Write + Send)) -> io::Result<ExitCode> {
+    pub(super) fn run(&self, rules: &Rules, out: &mut (dyn Write + Send)) -> io::Result<ExitCode> {
         let progress = Progress::start();
         let mut totals = Totals::default();
         let messages = source::messages(&self.paths, self.mbox);
@@ -81,7 +82,7 @@ impl ClassifyArgs {
         workers::run(
             messages,
             jobs,
-            |room, source| self.print(room, source),
+            |room, source| self.print(rules, room, source),
             |printed| {
                 progress.step();
                 match printed {
@@ -107,12 +108,13 @@ impl ClassifyArgs {
 
     fn print(
         &self,
+        rules: &Rules,
         room: &mut Vec<u8>,
         source: Result<Source, source::Failure>,
     ) -> Result<Printed, source::Failure> {
         let source = source?;
         let raw = source.read(room)?;
-        let summary = summary::of(&report::read(raw));
+        let summary = summary::by_rules(&report::read(raw), rules);
         let mut text = Vec::new();
         if self.json {
             let told = Told {

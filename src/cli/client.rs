@@ -243,6 +243,11 @@ impl Client {
         self.call(&http::Method::GET, path, None)
     }
 
+    /// `GET` of what is no JSON.
+    pub(super) fn text(&self, path: &str) -> Result<String, ClientError> {
+        self.asked(&http::Method::GET, path, None, Self::read_text)
+    }
+
     /// `POST` of JSON.
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
         self.call(&http::Method::POST, path, Some(body))
@@ -259,15 +264,30 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, ClientError> {
+        self.asked(method, path, body, Self::read)
+    }
+
+    /// Asks for the tenant of this client and reads the answer.
+    fn asked<T>(
+        &self,
+        method: &http::Method,
+        path: &str,
+        body: Option<&Value>,
+        read: fn(&Self, http::Response<Body>) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
         if self.everywhere && self.tenant.is_none() {
-            let done = self.call_for(Some(EVERY_TENANT), method, path, body);
+            let response = self.call_for(Some(EVERY_TENANT), method, path, body)?;
+            let done = read(self, response);
             // A tenant's own key is for that tenant alone.
             if !matches!(&done, Err(ClientError::Refused { code, .. }) if code == "foreign-tenant")
             {
                 return done;
             }
         }
-        self.call_for(self.tenant.as_deref(), method, path, body)
+        read(
+            self,
+            self.call_for(self.tenant.as_deref(), method, path, body)?,
+        )
     }
 
     fn call_for(
@@ -276,7 +296,7 @@ impl Client {
         method: &http::Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Value, ClientError> {
+    ) -> Result<http::Response<Body>, ClientError> {
         let url = format!("{}{path}", self.base);
         let unreachable = |cause| ClientError::Unreachable {
             url: self.base.clone(),
@@ -297,16 +317,11 @@ impl Client {
             ),
         };
         let request = sent.map_err(|error| unreachable(ureq::Error::Http(error)))?;
-        let response = self.agent.run(request).map_err(unreachable)?;
-        self.read(response)
+        self.agent.run(request).map_err(unreachable)
     }
 
-    fn read(&self, mut response: http::Response<Body>) -> Result<Value, ClientError> {
-        let status = response.status();
-        if status == http::StatusCode::NO_CONTENT {
-            return Ok(Value::Null);
-        }
-        let text = response
+    fn bytes(&self, response: &mut http::Response<Body>) -> Result<Vec<u8>, ClientError> {
+        response
             .body_mut()
             .with_config()
             .limit(LARGEST_ANSWER)
@@ -314,7 +329,23 @@ impl Client {
             .map_err(|cause| ClientError::Unreachable {
                 url: self.base.clone(),
                 cause,
-            })?;
+            })
+    }
+
+    fn read_text(&self, mut response: http::Response<Body>) -> Result<String, ClientError> {
+        if !response.status().is_success() {
+            self.read(response)?;
+            return Err(self.stranger());
+        }
+        String::from_utf8(self.bytes(&mut response)?).map_err(|_no_text| self.stranger())
+    }
+
+    fn read(&self, mut response: http::Response<Body>) -> Result<Value, ClientError> {
+        let status = response.status();
+        if status == http::StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
+        }
+        let text = self.bytes(&mut response)?;
         let stranger = || ClientError::Stranger {
             url: self.base.clone(),
             status: status.as_u16(),

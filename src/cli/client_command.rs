@@ -13,6 +13,7 @@ use super::lift::LiftArgs;
 use super::list::ListArgs;
 use super::replay::ReplayArgs;
 use super::signing_key::SigningKeyArgs;
+use super::stats::StatsArgs;
 use super::stream::StreamArgs;
 use super::suppress::SuppressArgs;
 use super::token::TokenArgs;
@@ -32,6 +33,8 @@ pub(super) enum ClientCommand {
     Held(HeldArgs),
     /// Reads kept receipts again with today's reader and rules.
     Replay(ReplayArgs),
+    /// Sums what came in, by time, stream, provider or reporter.
+    Stats(StatsArgs),
     /// Manages streams: kinds of mail.
     Stream(StreamArgs),
     /// Manages API keys.
@@ -53,6 +56,7 @@ impl ClientCommand {
             Self::List(args) => args.run(data_dir, out),
             Self::Held(args) => args.run(data_dir, out),
             Self::Replay(args) => args.run(data_dir, out),
+            Self::Stats(args) => args.run(data_dir, out),
             Self::Stream(args) => args.run(data_dir, out),
             Self::Key(args) => args.run(data_dir, out),
             Self::SigningKey(args) => args.run(data_dir, out),

@@ -1,4 +1,4 @@
-//! `desist explain`: what a server's answer means. Asks no server and needs no config.
+//! `desist explain`: what a server's answer means. Asks no server.
 
 use std::io::{self, Write};
 
@@ -18,7 +18,7 @@ const LABEL: usize = 10;
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ExplainArgs {
     /// What the server said; without quotes, words that begin no code go on with the text before
-    #[arg(required = true, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(required = true, value_name = "TEXT")]
     texts: Vec<String>,
     /// The language of the explanation: en or ja
     #[arg(long, value_name = "LANGUAGE", default_value = "en")]
@@ -30,9 +30,9 @@ pub(super) struct ExplainArgs {
 
 impl ExplainArgs {
     /// Prints an explanation of every text.
-    pub(super) fn run(&self, out: &mut dyn Write) -> io::Result<()> {
+    pub(super) fn run(&self, rules: &Rules, out: &mut dyn Write) -> io::Result<()> {
         for (index, text) in joined(&self.texts).iter().enumerate() {
-            let explanation = explain(text, self.lang, Rules::embedded());
+            let explanation = explain(text, self.lang, rules);
             if self.json {
                 serde_json::to_writer(&mut *out, &explanation).map_err(io::Error::from)?;
                 writeln!(out)?;
@@ -248,7 +248,9 @@ mod tests {
     fn printed(texts: &[&str], lang: Language, json: bool) -> String {
         let texts = texts.iter().map(|text| (*text).to_owned()).collect();
         let mut out = Vec::new();
-        ExplainArgs { texts, lang, json }.run(&mut out).unwrap();
+        ExplainArgs { texts, lang, json }
+            .run(Rules::embedded(), &mut out)
+            .unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::bounce_rules::BounceRulesFile;
 use super::quantity::Size;
 use super::section::section;
 use super::values::{
@@ -132,6 +133,10 @@ section! {
     pub struct Policy {
         /// Whether complaints of type fraud, virus and other suppress like abuse.
         raise_other_complaints: bool = default(false);
+        /// A file of your own rules for what bounces mean, in the form of desist's own
+        /// (src/judge/rules.toml). One with the id of a rule of desist takes its place, others are
+        /// asked first. Read at start.
+        bounce_rules_file: Option<BounceRulesFile> = unset("\"/etc/desist/bounces.toml\"");
         /// On how many different days (UTC) mail to an address must fail softly, none delivered
         /// between, until it is taken for dead.
         soft_failures: u32 = default(5);

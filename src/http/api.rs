@@ -23,6 +23,7 @@ mod query;
 mod receipts;
 mod replay;
 mod signing_keys;
+mod stats;
 mod streams;
 mod suppressions;
 mod tenant_names;
@@ -169,6 +170,7 @@ fn evidence() -> OpenApiRouter<Api> {
         .routes(routes!(held::together::approve_all))
         .routes(routes!(held::together::dismiss_all))
         .routes(routes!(alarms::list))
+        .routes(routes!(stats::sums))
 }
 
 /// What exists.

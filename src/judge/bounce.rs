@@ -3,6 +3,7 @@
 
 pub mod code;
 pub mod explain;
+mod local;
 pub mod mapping;
 mod phrase;
 pub mod provider;

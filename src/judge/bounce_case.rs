@@ -4,7 +4,8 @@
 //! block names the token's own address, that block tells, and the others are recorded only. If none
 //! does, an alias or a forwarder stands between: a failure behind it counts, but kills nobody.
 
-use super::bounce::{Assessment, assess};
+use super::Context;
+use super::bounce::Assessment;
 use super::classify::{Matter, author_domain, extract, notes};
 use super::identify::Identity;
 use super::table::{Fate, What};
@@ -15,7 +16,6 @@ use crate::model::provider::organisation;
 use crate::model::receipt::Envelope;
 use crate::report::Reading;
 use crate::report::status::{Delivery, Outcome};
-use crate::token::keyring::Keyring;
 
 /// The provider of a bounce that names none.
 const UNKNOWN_PROVIDER: &str = "unknown";
@@ -25,9 +25,11 @@ pub(super) fn of_delivery(
     delivery: &Delivery,
     identity: &Identity,
     (reading, envelope): (&Reading, &Envelope),
-    keyring: &Keyring,
+    context: &Context<'_>,
 ) -> Vec<Matter> {
-    let keys = identity.tenant().map(|tenant| keyring.address_keys(tenant));
+    let keys = identity
+        .tenant()
+        .map(|tenant| context.keyring.address_keys(tenant));
     let is_own = |address: &Address| match (&keys, identity.recipient()) {
         (Some(keys), Some(recipient)) => keys.recipient_keys(address).any(|key| key == recipient),
         _ => false,
@@ -52,7 +54,7 @@ pub(super) fn of_delivery(
         .iter()
         .chain(&others)
         .map(|block| {
-            let assessment = assess(block.outcome, delivery);
+            let assessment = context.policy.rules().assess(block.outcome, delivery);
             let what = What::Fate(fate(block, &assessment));
             let provider = provider(block, delivery, envelope);
             let mut detail = detail(block.outcome, assessment, provider);

@@ -1,6 +1,7 @@
 //! What a mail is decides first, then the mailbox that it came to: from a reading to the questions
 //! that the table answers.
 
+use super::Context;
 use super::bounce_case;
 use super::identify::{self, Identity};
 use super::table::{Fate, Token, What};
@@ -32,7 +33,8 @@ pub struct Matter {
 }
 
 /// All that a reading says. Never empty.
-pub fn matters(reading: &Reading, envelope: &Envelope, keyring: &Keyring) -> Vec<Matter> {
+pub fn matters(reading: &Reading, envelope: &Envelope, context: &Context<'_>) -> Vec<Matter> {
+    let keyring = context.keyring;
     match &reading.what {
         report::What::Feedback(reports) => {
             let token = envelope.token.as_deref();
@@ -43,7 +45,7 @@ pub fn matters(reading: &Reading, envelope: &Envelope, keyring: &Keyring) -> Vec
         }
         report::What::Delivery(delivery) => {
             let identity = identify::by_envelope(envelope.token.as_deref(), keyring);
-            bounce_case::of_delivery(delivery, &identity, (reading, envelope), keyring)
+            bounce_case::of_delivery(delivery, &identity, (reading, envelope), context)
         }
         _ => vec![of_mail(reading, envelope, keyring)],
     }

@@ -1,7 +1,7 @@
 //! What a tenant's own systems tell of a delivery: the item of `POST /v1/events`, which is also the
 //! receipt's raw bytes, so that it can be read again.
 
-use super::bounce::assess;
+use super::Context;
 use super::bounce_case::{detail, of_failure, provider_told};
 use super::classify::Matter;
 use super::identify;
@@ -12,7 +12,6 @@ use crate::model::event::Detail;
 use crate::model::receipt::Envelope;
 use crate::model::words::words;
 use crate::report::status::{Delivery, Outcome};
-use crate::token::keyring::Keyring;
 
 words! {
     /// What became of a mail, as the tenant's own system knows it.
@@ -50,8 +49,8 @@ pub struct Told {
 }
 
 /// Reads what was told. What is no such item is unrecognised.
-pub(super) fn matter(raw: &[u8], envelope: &Envelope, keyring: &Keyring) -> Matter {
-    let identity = identify::by_envelope(envelope.token.as_deref(), keyring);
+pub(super) fn matter(raw: &[u8], envelope: &Envelope, context: &Context<'_>) -> Matter {
+    let identity = identify::by_envelope(envelope.token.as_deref(), context.keyring);
     let Ok(told) = serde_json::from_slice::<Told>(raw) else {
         return Matter {
             what: What::Unrecognised,
@@ -78,7 +77,10 @@ pub(super) fn matter(raw: &[u8], envelope: &Envelope, keyring: &Keyring) -> Matt
         diagnostic: told.diagnostic,
         remote_mta: told.remote_mta,
     };
-    let assessment = assess(&outcome, &Delivery::default());
+    let assessment = context
+        .policy
+        .rules()
+        .assess(&outcome, &Delivery::default());
     let fate = match told.kind {
         ToldKind::Delivered => Fate::Delivered,
         ToldKind::Bounce => of_failure(&assessment, true),

@@ -1,8 +1,9 @@
 //! What one message is, told for people and programs that look at it by itself: without keys,
 //! envelope and store, so nothing here proves anything.
 
+use super::bounce::Assessment;
 use super::bounce::mapping::Mapped;
-use super::bounce::{self, Assessment};
+use super::bounce::rules::Rules;
 use crate::model::address::Address;
 use crate::model::bounce::{Action, BounceClass, Severity};
 use crate::model::words::words;
@@ -151,6 +152,11 @@ pub struct Claim {
 
 /// Tells what a reading says.
 pub fn of(reading: &Reading) -> Summary {
+    by_rules(reading, Rules::embedded())
+}
+
+/// The same, with these rules for bounces.
+pub fn by_rules(reading: &Reading, rules: &Rules) -> Summary {
     let nobody = Header::default();
     let (reports, delivery): (&[Feedback], _) = match &reading.what {
         What::Feedback(reports) => (reports, None),
@@ -165,7 +171,7 @@ pub fn of(reading: &Reading) -> Summary {
     };
     Summary {
         kind: kind(reading),
-        recipients: recipients(reading),
+        recipients: recipients(reading, rules),
         feedback_type: first.and_then(|report| report.given_type.clone()),
         reporter: reporter(reading, first, delivery),
         original: original(returned),
@@ -217,7 +223,7 @@ fn kind(reading: &Reading) -> Kind {
     }
 }
 
-fn recipients(reading: &Reading) -> Vec<Recipient> {
+fn recipients(reading: &Reading, rules: &Rules) -> Vec<Recipient> {
     let named = |address: &Address| Recipient {
         address: Some(address.as_str().to_owned()),
         ..Recipient::default()
@@ -234,7 +240,7 @@ fn recipients(reading: &Reading) -> Vec<Recipient> {
         }
         What::Delivery(delivery) => {
             let outcomes = delivery.outcomes.iter();
-            let told = |outcome| Recipient::of(outcome, &bounce::assess(outcome, delivery));
+            let told = |outcome| Recipient::of(outcome, &rules.assess(outcome, delivery));
             outcomes.map(told).collect()
         }
         What::OptOut(_) => reading.from.iter().map(named).collect(),

@@ -307,6 +307,7 @@ fn policy(config: &Config) -> Policy {
             depth: config.limits.mime_depth,
             parts: config.limits.mime_parts,
         },
+        bounce_rules: config.bounce_rules(),
     }
 }
 

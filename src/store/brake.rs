@@ -12,7 +12,7 @@ use super::alarms::{Alarm, AlarmKind};
 use super::failure::Failure;
 use super::pool::{Conn, write};
 use super::sql::{ManyRows, Row, Value, execute, fetch, fetch_many, fetch_one, values};
-use super::{Store, StoreError, soft};
+use super::{DAY, HOUR, Store, StoreError, soft};
 use crate::judge::history::{BouncePolicy, brakes};
 use crate::model::clock::Timestamp;
 use crate::model::event::EventId;
@@ -20,8 +20,6 @@ use crate::model::receipt::ReceiptId;
 use crate::model::recipient::RecipientKey;
 use crate::model::tenant::TenantId;
 
-/// Milliseconds of an hour.
-const HOUR: i64 = 3_600_000;
 /// For how many hours it is kept who bounced: what was accepted then may still be on its way.
 const KEPT_HOURS: i64 = 48;
 /// Rows that one call forgets at most.
@@ -393,7 +391,7 @@ impl Store {
 async fn forget(conn: &mut Conn<'_>, now: Timestamp, before: Timestamp) -> Result<u64, Failure> {
     let recipients = now.as_millis().div_euclid(HOUR).saturating_sub(KEPT_HOURS);
     let hours = before.as_millis().div_euclid(HOUR);
-    let days = before.as_millis().div_euclid(soft::DAY);
+    let days = before.as_millis().div_euclid(DAY);
     let mut total = 0;
     for (sql, older) in [
         (

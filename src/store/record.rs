@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::alarms::Alarm;
+use super::counts;
 use super::events::{self, Source};
 use super::failure::{Failure, StoreError};
 use super::feed;
@@ -119,6 +120,7 @@ async fn write_batch(
     let settled = settle::settle(conn, &mut new, bounces, now).await?;
     let new: Vec<&Verdict> = new.iter().map(|verdict| &**verdict).collect();
     keep_raw(conn, &new, now).await?;
+    counts::count(conn, &new).await?;
     write_events(conn, &new, (settled, Ended::default()), (addresses, now)).await
 }
 

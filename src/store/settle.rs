@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::DAY;
 use super::alarms::{self, Alarm, AlarmKind};
 use super::brake::{self, Braked, HardBounce};
 use super::failure::Failure;
 use super::lift;
 use super::pool::Conn;
 use super::record::Verdict;
-use super::soft::{self, DAY, Step};
+use super::soft::{self, Step};
 use super::sql::{ManyRows, fetch_many, month, values};
 use super::suppressions::StoredSuppression;
 use crate::judge::history::BouncePolicy;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::DAY;
 use super::failure::Failure;
 use super::pool::Conn;
 use super::sql::{ManyRows, Row, Value, fetch, fetch_many, fetch_one, values};
@@ -13,8 +14,6 @@ use crate::model::recipient::RecipientKey;
 use crate::model::suppression::{Reason, Scope};
 use crate::model::tenant::TenantId;
 
-/// Milliseconds of a day.
-pub(super) const DAY: i64 = 86_400_000;
 /// Recipients whose old failures one call forgets at most.
 const FORGET: u32 = 1_000;
 

@@ -1,10 +1,13 @@
 //! The private API: its description, and its calls through the router.
 
 mod access;
+mod apart;
 mod bounces;
 mod calls;
 mod command_line;
 mod description;
 mod evidence;
+mod explain;
 mod node;
 mod replay;
+mod stats;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::{Engine, Place, Running};
 
 /// A notification about one address.
-fn notification(address: &str, status: &str, text: &str) -> String {
+pub(crate) fn notification(address: &str, status: &str, text: &str) -> String {
     format!(
         "From: MAILER-DAEMON@mx.example.net\nTo: b@fb.example.com\nSubject: Undelivered mail\n\
          Content-Type: multipart/report; report-type=delivery-status; boundary=\"b1\"\n\n\
@@ -136,18 +136,7 @@ fn a_provider_that_calls_everybody_dead_is_braked(engine: Engine) {
     assert_eq!(reason(&running, names[23]), None);
 }
 
-macro_rules! on_both_engines {
-    ($( $case:ident ),+ $(,)?) => {
-        mod sqlite {
-            $( #[test] fn $case() { super::$case(crate::harness::Engine::Sqlite); } )+
-        }
-        mod postgres {
-            $( #[test] fn $case() { super::$case(crate::harness::Engine::Postgres); } )+
-        }
-    };
-}
-
-on_both_engines! {
+crate::on_both_engines! {
     only_a_proven_dead_address_is_suppressed,
     a_provider_that_calls_everybody_dead_is_braked,
 }

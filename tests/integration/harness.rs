@@ -13,6 +13,19 @@ use desist::model::clock::{Clock, Tick};
 
 use crate::postgres::Database;
 
+/// Tests with a case on each engine.
+#[macro_export]
+macro_rules! on_both_engines {
+    ($( $case:ident ),+ $(,)?) => {
+        mod sqlite {
+            $( #[test] fn $case() { super::$case($crate::harness::Engine::Sqlite); } )+
+        }
+        mod postgres {
+            $( #[test] fn $case() { super::$case($crate::harness::Engine::Postgres); } )+
+        }
+    };
+}
+
 /// How long any answer may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 

@@ -10,6 +10,7 @@
 
 mod api;
 mod attack;
+mod bounce_rules;
 mod bounces;
 mod classify;
 mod clients;

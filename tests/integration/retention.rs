@@ -115,8 +115,9 @@ async fn only_what_is_older_than_its_time_is_forgotten() {
         .await
         .unwrap();
 
-    // The 30th day: to the millisecond nothing is old enough.
+    // The 30th day: the first one's hour of counts; else, to the millisecond, nothing is old enough.
     clock.advance(DAY * 10);
+    assert_eq!(forget().await.unwrap(), 1);
     assert_eq!(forget().await.unwrap(), 0);
     // Beyond it: the first change, not the second, and no raw bytes.
     clock.advance(Duration::from_millis(1));
@@ -129,15 +130,15 @@ async fn only_what_is_older_than_its_time_is_forgotten() {
     assert_eq!(store.changes(None, 0, 10).await.unwrap().0.len(), 1);
     assert!(store.raw(old.receipt.id).await.unwrap().is_some());
 
-    // The 90th day: the raw bytes of the first, and what is left of the feed.
+    // The 90th day: the raw bytes of the first, what is left of the feed and of the hours.
     clock.advance(DAY * 60);
-    assert_eq!(forget().await.unwrap(), 2);
+    assert_eq!(forget().await.unwrap(), 3);
     assert!(store.raw(old.receipt.id).await.unwrap().is_none());
     assert!(store.raw(young.receipt.id).await.unwrap().is_some());
 
-    // Ten years on: receipt, event, suppression and evidence of both.
+    // Ten years on: receipt, event, suppression and evidence of both stay.
     clock.advance(DAY * 3650);
-    assert_eq!(forget().await.unwrap(), 1);
+    assert_eq!(forget().await.unwrap(), 3);
     for (number, verdict) in [(1, &old), (2, &young)] {
         let (receipt, events) = store.receipt(verdict.receipt.id).await.unwrap().unwrap();
         assert_eq!(receipt.receipt, verdict.receipt);
@@ -191,7 +192,7 @@ async fn a_reader_that_missed_nothing_is_not_sent_back() {
     };
     let stop = CancellationToken::new();
     let now = retention.clock.now();
-    assert_eq!(retention.forget(now, &stop).await.unwrap(), 1);
+    assert_eq!(retention.forget(now, &stop).await.unwrap(), 2);
     let (read, _) = store.changes(None, cursor, 10).await.unwrap();
     assert_eq!(read.len(), 1);
 }

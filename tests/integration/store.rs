@@ -6,6 +6,7 @@
 
 mod bounces;
 mod concurrency;
+mod counts;
 mod directory;
 mod feed;
 mod held;
@@ -94,6 +95,13 @@ suite! {
         dismissing_changes_nothing,
         a_receipt_is_done_with_its_last_hold,
         holds_page_oldest_first,
+    }
+    counts {
+        a_receipt_counts_once_in_its_hour_and_its_day,
+        many_writers_lose_nothing,
+        names_beyond_the_room_of_a_day_are_one,
+        nodes_that_count_new_names_at_once_keep_to_the_room,
+        old_counts_are_forgotten,
     }
     directory {
         putting_twice_changes_once,

@@ -9,13 +9,19 @@ use super::problem::{Kind, Problem};
 /// What is wrong with a call whose answer the caller would not take.
 pub(super) fn refusal(request: &Request) -> Option<Problem> {
     let path = request.uri().path();
-    let answers_json = path.starts_with("/v1/") && !path.ends_with("/raw");
+    // Raw bytes are what they are; sums have a second form, and choose by themselves.
+    let answers_json = path.starts_with("/v1/") && !path.ends_with("/raw") && path != "/v1/stats";
     (answers_json && !takes_json(request.headers()))
         .then(|| Problem::new(Kind::NotAcceptable, "this call answers application/json"))
 }
 
 /// No `Accept` takes everything; of several ranges that match the most specific decides.
 fn takes_json(headers: &HeaderMap) -> bool {
+    takes(headers, "application/json")
+}
+
+/// Whether an answer of this media type would be taken.
+pub(super) fn takes(headers: &HeaderMap, media: &str) -> bool {
     let mut ranges = headers.get_all(ACCEPT).iter().peekable();
     if ranges.peek().is_none() {
         return true;
@@ -23,18 +29,19 @@ fn takes_json(headers: &HeaderMap) -> bool {
     ranges
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .filter_map(matching)
+        .filter_map(|range| matching(range, media))
         .max_by_key(|(specific, _)| *specific)
         .is_some_and(|(_, taken)| taken)
 }
 
-/// How specifically a range means JSON, and whether its weight is above 0.
-fn matching(range: &str) -> Option<(u8, bool)> {
+/// How specifically a range means the media type, and whether its weight is above 0.
+fn matching(range: &str, media: &str) -> Option<(u8, bool)> {
     let mut parts = range.split(';').map(str::trim);
-    let specific = match parts.next()?.to_ascii_lowercase().as_str() {
-        "application/json" => 2,
-        "application/*" => 1,
-        "*/*" => 0,
+    let range = parts.next()?.to_ascii_lowercase();
+    let specific = match range.strip_suffix("/*") {
+        None if range == media => 2,
+        Some("*") => 0,
+        Some(kind) if media.split('/').next() == Some(kind) => 1,
         _ => return None,
     };
     let refused = parts

@@ -5,16 +5,17 @@
     reason = "written by the macro that describes the call"
 )]
 
+use axum::extract::State;
 use http::HeaderMap;
 use http::header::ACCEPT_LANGUAGE;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::Api;
 use super::caller::{May, Read};
 use super::problem::Problem;
 use super::wire::{Answer, Parameters};
 use crate::judge::bounce::explain::{Explanation, Language, explain as explained};
-use crate::judge::bounce::rules::Rules;
 
 /// What is to be explained.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -134,6 +135,7 @@ impl From<Explanation> for ExplanationItem {
                 "powermta": "quota-issues"}})))
 )]
 pub(super) async fn explain(
+    State(api): State<Api>,
     _caller: May<Read>,
     Parameters(asked): Parameters<ExplainParameters>,
     headers: HeaderMap,
@@ -144,6 +146,6 @@ pub(super) async fn explain(
     let language = asked
         .lang
         .unwrap_or_else(|| Language::accepted(accepted.unwrap_or_default()));
-    let told = explained(&asked.text, language, Rules::embedded());
+    let told = explained(&asked.text, language, api.app.settings.policy.rules());
     Ok(Answer(told.into()))
 }

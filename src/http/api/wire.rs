@@ -18,7 +18,7 @@ use crate::store::{Page, Paging};
 
 /// Items of a page where `limit` is not given, and at most.
 const DEFAULT_LIMIT: u32 = 100;
-const LARGEST_LIMIT: u32 = 1000;
+pub(super) const LARGEST_LIMIT: u32 = 1000;
 
 /// A list or a page of a feed.
 #[derive(Debug, Serialize, ToSchema)]

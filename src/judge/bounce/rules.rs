@@ -8,12 +8,14 @@ use serde::Deserialize;
 use super::code::{Code, CodePattern, ReplyPattern};
 use super::phrase::{Phrase, normal};
 use super::provider::{Provider, whose};
-use crate::model::bounce::{BounceClass, Severity, Stage};
+use crate::model::bounce::{Action, BounceClass, Severity, Stage};
+use crate::model::words::UnknownWord;
 use crate::report::phrases::Phrases;
+use crate::report::reply;
 use crate::report::status::{Delivery, Outcome};
 
 /// The rules that desist comes with.
-const EMBEDDED: &str = include_str!("../rules.toml");
+pub(super) const EMBEDDED: &str = include_str!("../rules.toml");
 
 /// Rules of one file.
 const MAX_RULES: usize = 2_000;
@@ -90,6 +92,29 @@ pub struct Example {
     pub format: Option<String>,
 }
 
+impl Example {
+    /// What rules are asked about when such an answer comes.
+    fn told(&self) -> Result<(Outcome, Delivery), String> {
+        let codes = reply::codes(&self.text);
+        let stage = self.stage.as_deref().map(str::parse).transpose();
+        let outcome = Outcome {
+            address: None,
+            original: None,
+            action: Action::Failed,
+            status: self.status.clone().or(codes.enhanced),
+            smtp_code: codes.reply,
+            stage: stage.map_err(|error: UnknownWord| error.to_string())?,
+            diagnostic: Some(self.text.clone()).filter(|text| !text.is_empty()),
+            remote_mta: self.host.clone(),
+        };
+        let delivery = Delivery {
+            format: self.format.clone().unwrap_or_default(),
+            ..Delivery::default()
+        };
+        Ok((outcome, delivery))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -100,10 +125,19 @@ struct File {
     provider: Vec<Provider>,
 }
 
+/// What a file says, before it is compiled.
+pub(super) struct Written {
+    pub(super) version: u32,
+    /// The rules in their order, each with its line.
+    pub(super) rules: Vec<(usize, RuleEntry)>,
+    pub(super) providers: Vec<Provider>,
+}
+
+/// A rule as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RuleEntry {
-    id: String,
+pub(super) struct RuleEntry {
+    pub(super) id: String,
     class: String,
     severity: String,
     #[serde(default)]
@@ -151,43 +185,7 @@ impl Rules {
     /// The file is no TOML of this form, or a rule has an unknown word, an id twice, or too much;
     /// each error says where.
     pub fn parse(text: &str) -> Result<Self, RulesError> {
-        let file: File = toml::from_str(text)
-            .map_err(|error| RulesError::Syntax(error.to_string().trim().replace('\n', " ")))?;
-        if file.rule.len() > MAX_RULES {
-            return Err(RulesError::Syntax(format!("more than {MAX_RULES} rules")));
-        }
-        let mut phrases = Vec::new();
-        let mut rules: Vec<Rule> = Vec::new();
-        for entry in file.rule {
-            let line = line_of(text, entry.span().start);
-            let entry = entry.into_inner();
-            let id = entry.id.clone();
-            let twice = rules.iter().any(|rule| rule.id == id);
-            let rule = if twice {
-                Err("the id stands twice".to_owned())
-            } else {
-                entry.compile(&file.provider, &mut phrases)
-            };
-            rules.push(rule.map_err(|reason| RulesError::Rule { id, line, reason })?);
-        }
-        let mut says = Vec::new();
-        for provider in &file.provider {
-            let own = provider
-                .says
-                .iter()
-                .map(|text| Phrase::add_part(text, &mut phrases));
-            says.push(own.collect());
-        }
-        let texts = phrases.iter().map(|phrase| phrase.text().to_owned());
-        let search = Phrases::new(texts.collect());
-        Ok(Self {
-            version: file.version,
-            all: rules,
-            providers: file.provider,
-            says,
-            phrases,
-            search,
-        })
+        Written::read(text)?.compile()
     }
 
     /// The file's version: stored with verdicts.
@@ -230,6 +228,13 @@ impl Rules {
         }
     }
 
+    /// The id of the rule that decides an example; `none` if none does.
+    pub(super) fn decides(&self, example: &Example) -> Result<&str, String> {
+        let (outcome, delivery) = example.told()?;
+        let rule = self.decide(&outcome, &delivery).rule;
+        Ok(rule.map_or("none", |rule| rule.id.as_str()))
+    }
+
     fn phrases_in(&self, text: &str) -> Vec<bool> {
         let mut has = vec![false; self.phrases.len()];
         self.search.each_in(text, |at, range| {
@@ -262,6 +267,16 @@ impl Asked<'_> {
 }
 
 impl Rule {
+    /// Whether it fits every answer.
+    pub(super) const fn fits_all(&self) -> bool {
+        self.code.is_empty()
+            && self.reply.is_empty()
+            && self.stage.is_empty()
+            && self.provider.is_empty()
+            && self.format.is_empty()
+            && self.text.is_empty()
+    }
+
     fn fits(&self, asked: &Asked<'_>) -> bool {
         let provider = || asked.provider.is_some_and(|at| self.provider.contains(&at));
         let code = || {
@@ -285,6 +300,58 @@ impl Rule {
     }
 }
 
+impl Written {
+    /// Takes a file apart.
+    pub(super) fn read(text: &str) -> Result<Self, RulesError> {
+        let file: File = toml::from_str(text)
+            .map_err(|error| RulesError::Syntax(error.to_string().trim().replace('\n', " ")))?;
+        let rules = file.rule.into_iter();
+        let rules = rules.map(|rule| (line_of(text, rule.span().start), rule.into_inner()));
+        Ok(Self {
+            version: file.version,
+            rules: rules.collect(),
+            providers: file.provider,
+        })
+    }
+
+    /// The rules, ready for use.
+    pub(super) fn compile(self) -> Result<Rules, RulesError> {
+        if self.rules.len() > MAX_RULES {
+            return Err(RulesError::Syntax(format!("more than {MAX_RULES} rules")));
+        }
+        let mut phrases = Vec::new();
+        let mut rules: Vec<Rule> = Vec::new();
+        for (line, entry) in self.rules {
+            let id = entry.id.clone();
+            let twice = rules.iter().any(|rule| rule.id == id);
+            let rule = if twice {
+                Err("the id stands twice".to_owned())
+            } else {
+                entry.compile(&self.providers, &mut phrases)
+            };
+            rules.push(rule.map_err(|reason| RulesError::Rule { id, line, reason })?);
+        }
+        let mut says = Vec::new();
+        for provider in &self.providers {
+            let own = provider
+                .says
+                .iter()
+                .map(|text| Phrase::add_part(text, &mut phrases));
+            says.push(own.collect());
+        }
+        let texts = phrases.iter().map(|phrase| phrase.text().to_owned());
+        let search = Phrases::new(texts.collect());
+        Ok(Rules {
+            version: self.version,
+            all: rules,
+            providers: self.providers,
+            says,
+            phrases,
+            search,
+        })
+    }
+}
+
 impl RuleEntry {
     fn compile(self, providers: &[Provider], phrases: &mut Vec<Phrase>) -> Result<Rule, String> {
         fn each<T>(
@@ -293,7 +360,7 @@ impl RuleEntry {
         ) -> Result<Vec<T>, String> {
             texts.iter().map(|text| read(text)).collect()
         }
-        let word = |error: crate::model::words::UnknownWord| error.to_string();
+        let word = |error: UnknownWord| error.to_string();
         let provider = |name: &str| {
             let at = providers.iter().position(|provider| provider.id == name);
             at.ok_or_else(|| format!("unknown provider {name:?}"))
@@ -330,34 +397,12 @@ fn line_of(text: &str, at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::bounce::Action;
-
-    fn outcome_of(example: &Example) -> Outcome {
-        let codes = crate::report::reply::codes(&example.text);
-        Outcome {
-            address: None,
-            original: None,
-            action: Action::Failed,
-            status: example.status.clone().or(codes.enhanced),
-            smtp_code: codes.reply,
-            stage: example.stage.as_deref().map(|stage| stage.parse().unwrap()),
-            diagnostic: Some(example.text.clone()).filter(|text| !text.is_empty()),
-            remote_mta: example.host.clone(),
-        }
-    }
-
     #[test]
     fn every_rule_decides_its_example() {
         let rules = Rules::parse(EMBEDDED).unwrap();
         let mut wrong = Vec::new();
         for rule in rules.rules() {
-            let outcome = outcome_of(&rule.example);
-            let delivery = Delivery {
-                format: rule.example.format.clone().unwrap_or_default(),
-                ..Delivery::default()
-            };
-            let decided = rules.decide(&outcome, &delivery);
-            let by = decided.rule.map_or("none", |rule| rule.id.as_str());
+            let by = rules.decides(&rule.example).unwrap();
             if by != rule.id {
                 wrong.push(format!("{}: decided by {by}", rule.id));
             }
@@ -403,7 +448,6 @@ mod tests {
     fn a_file_without_rules_decides_nothing() {
         let rules = Rules::parse("version = 7").unwrap();
         assert_eq!(rules.version(), 7);
-        let outcome = outcome_of(&Example::default());
-        assert!(rules.decide(&outcome, &Delivery::default()).rule.is_none());
+        assert_eq!(rules.decides(&Example::default()), Ok("none"));
     }
 }

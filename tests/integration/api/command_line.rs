@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use desist::model::tenant::TenantId;
 use desist::store::KeyScope;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::evidence::held_complaint;
 use super::node::Node;
@@ -363,4 +363,98 @@ async fn holds_of_every_tenant_and_of_none_are_reviewed() {
     let named = [&approve[..], &["--tenant", "default"]].concat();
     assert!(here.prints(&named).await.contains("approved"));
     assert_eq!(here.prints(&["held", "list"]).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_are_printed_with_bars_as_json_and_as_csv() {
+    let here = Listening::start().await;
+    assert_eq!(here.prints(&["stats"]).await, "");
+    let mut events: Vec<Value> = (0..40)
+        .map(|n| json!({"kind": "delivered", "address": format!("u{n}@one.example")}))
+        .collect();
+    for (address, status) in [("a@one.example", "5.1.1"), ("b@two.example", "5.7.1")] {
+        events.push(json!({"kind": "bounce", "address": address, "status": status}));
+    }
+    here.node
+        .post("/v1/events", &json!({"events": events}))
+        .await;
+    let out = here
+        .prints(&["stats", "--by", "provider", "--plot", "delivered"])
+        .await;
+    let lines: Vec<Vec<&str>> = out
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let full = "\u{2588}".repeat(30);
+    assert_eq!(
+        lines,
+        [
+            vec![
+                "PROVIDER",
+                "DELIVERED",
+                "COMPLAINTS",
+                "RATE",
+                "UNMATCHED",
+                "UNSUBSCRIBES",
+                "BOUNCES",
+                "HELD",
+                "delivered"
+            ],
+            vec![
+                "one.example",
+                "40",
+                "0",
+                "0.000",
+                "%",
+                "0",
+                "0",
+                "1",
+                "0",
+                &full
+            ],
+            vec!["two.example", "0", "0", "-", "0", "0", "1", "0"],
+        ]
+    );
+    sums_for_programs(&here).await;
+}
+
+async fn sums_for_programs(here: &Listening) {
+    let json = here.prints(&["stats", "--by", "total", "--json"]).await;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["items"][0]["bounces"], 2);
+    let csv = here
+        .prints(&[
+            "stats",
+            "--by",
+            "provider",
+            "--provider",
+            "two.example",
+            "--csv",
+        ])
+        .await;
+    assert_eq!(csv.lines().count(), 2);
+    assert!(
+        csv.lines()
+            .nth(1)
+            .unwrap()
+            .starts_with("two.example,0,0,,0,1,0,"),
+        "{csv}"
+    );
+    let (failed, _, err) = here.run(&["stats", "--by", "weather"]).await;
+    assert!(
+        !failed && err.contains("unknown dimension \"weather\""),
+        "{err}"
+    );
+}
+
+// Options stand where they stand: behind the text too.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_option_behind_the_text_is_no_text() {
+    let here = Listening::start().await;
+    let out = here
+        .prints(&["explain", "550 5.1.1 gone", "--lang", "ja", "--json"])
+        .await;
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(told["text"], "550 5.1.1 gone");
+    assert!(!told["meaning"].as_str().unwrap().is_ascii());
 }

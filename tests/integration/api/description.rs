@@ -115,6 +115,7 @@ fn the_calls_of_the_contract_exist() {
         "post /v1/held/approve",
         "post /v1/held/dismiss",
         "get /v1/alarms",
+        "get /v1/stats",
         "post /v1/replay",
         "post /v1/events",
         "post /v1/tokens",
