@@ -36,6 +36,7 @@ mod soft;
 mod sql;
 mod standing;
 mod suppressions;
+mod undo;
 
 use std::sync::Arc;
 

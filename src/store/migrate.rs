@@ -17,6 +17,7 @@ use crate::model::clock::Timestamp;
 pub(super) const STEPS: &[&str] = &[
     include_str!("migrations/0001_store.sql"),
     include_str!("migrations/0002_bounces.sql"),
+    include_str!("migrations/0003_page.sql"),
 ];
 
 /// Applies the steps that are missing. Any number of nodes may do so at the same time.

@@ -27,6 +27,7 @@ mod minting;
 mod net;
 mod notifications;
 mod one_click;
+mod page;
 mod peers;
 mod poison;
 mod postgres;
