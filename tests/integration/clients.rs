@@ -360,7 +360,7 @@ impl Browser {
         self.post("/execute/sync", &json!({"script": script, "args": []}))
     }
 
-    /// A command of the DevTools protocol.
+    /// A command of the `DevTools` protocol.
     pub(crate) fn devtools(&self, command: &str, parameters: &Value) -> Value {
         let call = json!({"cmd": command, "params": parameters});
         self.post("/goog/cdp/execute", &call)

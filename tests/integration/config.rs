@@ -499,7 +499,13 @@ fn the_example_changes_nothing() {
 /// the defaults are still the defaults.
 #[test]
 fn every_line_of_the_example_is_valid() {
-    let elsewhere = ["tls_cert", "tls_key", "seal_key_file", "url_file"];
+    let elsewhere = [
+        "tls_cert",
+        "tls_key",
+        "seal_key_file",
+        "url_file",
+        "templates",
+    ];
     let uncommented: Vec<String> = example()
         .lines()
         .map(|line| match line.strip_prefix('#') {

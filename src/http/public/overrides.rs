@@ -4,6 +4,7 @@
 //! language a file of texts, for instance `de.toml`. What is not there is as it was. The policy
 //! under which browsers show the pages stays as strict, so what it forbids is refused here.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
@@ -62,6 +63,9 @@ impl fmt::Display for TemplateMistake {
         }
     }
 }
+
+/// The texts of a file, each with its name, and where both stand.
+type Given = BTreeMap<toml::Spanned<String>, toml::Spanned<String>>;
 
 /// A text with the place that it was read from.
 #[derive(Debug, Clone)]
@@ -175,7 +179,6 @@ impl Sources {
             let before = whole.as_bytes().get(..at).unwrap_or_default();
             1 + memchr::memchr_iter(b'\n', before).count()
         };
-        type Given = std::collections::BTreeMap<toml::Spanned<String>, toml::Spanned<String>>;
         let given: Given = match toml::from_str(&whole) {
             Ok(given) => given,
             Err(error) => {

@@ -143,7 +143,7 @@ impl Reader<'_> {
         if let Some(visit) = visit {
             fields.push_str(&field(VISIT, &visit.to_string()));
         }
-        let form = self.form(&fields, "", &texts.ask_button);
+        let form = form(&fields, "", &texts.ask_button);
         self.page(
             &texts.ask_title,
             &[promise, &texts.ask_nothing],
@@ -162,7 +162,7 @@ impl Reader<'_> {
         };
         match nonce {
             Some(nonce) => {
-                let form = self.form(&field(UNDO, nonce), " class=\"quiet\"", &texts.undo_button);
+                let form = form(&field(UNDO, nonce), " class=\"quiet\"", &texts.undo_button);
                 self.page(title, &[said, &texts.undo_hint], names, &form)
             }
             None => self.page(title, &[said], names, ""),
@@ -203,15 +203,6 @@ impl Reader<'_> {
         self.page(title, &[text], &Names::new("", ""), "")
     }
 
-    /// The form has no `action`: it is sent to the page's own address, which names all (RFC 8058
-    /// §3.2).
-    fn form(&self, fields: &str, class: &str, button: &Template) -> String {
-        let mut form = format!("<form method=\"post\">\n{fields}<button type=\"submit\"{class}>");
-        button.fill(&mut form, |_| "");
-        form.push_str("</button>\n</form>\n");
-        form
-    }
-
     fn page(&self, title: &Template, said: &[&Template], names: &Names, form: &str) -> Page {
         let mut heading = String::new();
         title.fill(&mut heading, |_| "");
@@ -238,6 +229,14 @@ impl Reader<'_> {
             language: self.spoken.tag,
         }
     }
+}
+
+/// The form has no `action`: it is sent to the page's own address, which names all (RFC 8058 §3.2).
+fn form(fields: &str, class: &str, button: &Template) -> String {
+    let mut form = format!("<form method=\"post\">\n{fields}<button type=\"submit\"{class}>");
+    button.fill(&mut form, |_| "");
+    form.push_str("</button>\n</form>\n");
+    form
 }
 
 /// Browsers must not fill it in with what an earlier page had.
@@ -279,10 +278,8 @@ mod tests {
 
     /// The tags of a page, without their text.
     fn markup(html: &str) -> String {
-        html.split('>')
-            .filter_map(|piece| piece.split_once('<'))
-            .map(|(_, tag)| format!("<{tag}>"))
-            .collect()
+        let tags = html.split('>').filter_map(|piece| piece.split_once('<'));
+        tags.flat_map(|(_, tag)| ["<", tag, ">"]).collect()
     }
 
     #[test]

@@ -189,7 +189,7 @@ fn only_the_page_s_own_nonce_undoes_and_nothing_else_is_an_opt_out() {
         (&path, flipped.as_str()),
         (&path, "undo="),
         (&path, "undo=%00"),
-        (&path, &undo[..last]),
+        (&path, undo.get(..last).unwrap()),
     ] {
         let (status, page) = press(&running, path, body);
         assert_eq!(status, 410, "{body}");
