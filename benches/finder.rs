@@ -30,6 +30,7 @@ fn keyring() -> Keyring {
             id: tenant,
             name: "default".to_owned(),
             domain: None,
+            title: None,
         }],
         streams: Vec::new(),
         signing_keys: vec![SigningKey {

@@ -35,6 +35,7 @@ fn keyring(tenants: u32) -> Keyring {
                 id,
                 name: format!("tenant-{id}"),
                 domain: None,
+                title: None,
             })
             .collect(),
         streams: Vec::new(),

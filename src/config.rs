@@ -26,7 +26,7 @@ pub use sections::{
 };
 pub use values::{
     Domain, LogFormat, LogLevel, MailboxAddress, Name, PublicUrl, Rate, SealKeyFile, StoreUrl,
-    StoreUrlFile, TenantRef, TlsMode,
+    StoreUrlFile, TenantRef, Title, TlsMode,
 };
 
 use crate::journal::JournalConfig;
@@ -195,6 +195,7 @@ impl Config {
                 .domain
                 .as_ref()
                 .map(|domain| domain.as_str().to_owned()),
+            title: tenant.title.as_ref().map(|title| title.as_str().to_owned()),
         };
         if self.tenant.is_empty() {
             vec![default_tenant()]
@@ -220,6 +221,7 @@ impl Config {
                     name: stream.name.as_str().to_owned(),
                     class: stream.class,
                     unsubscribe: stream.unsubscribe,
+                    title: stream.title.map(|title| title.as_str().to_owned()),
                 })
         };
         self.tenant.iter().flat_map(streams).collect()
@@ -273,6 +275,7 @@ fn default_tenant() -> model::tenant::Tenant {
         id: TenantId::DEFAULT,
         name: "default".to_owned(),
         domain: None,
+        title: None,
     }
 }
 
@@ -283,5 +286,6 @@ fn default_stream() -> model::stream::Stream {
         name: "default".to_owned(),
         class: Class::Marketing,
         unsubscribe: false,
+        title: None,
     }
 }

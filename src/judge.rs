@@ -25,6 +25,7 @@ use crate::model::suppression::Scope;
 use crate::model::tenant::TenantId;
 use crate::report::mime::Limits;
 use crate::report::optout::asks_one_click;
+use crate::report::page::{self, Pressed};
 use crate::report::{self, Circumstances};
 use crate::token::keyring::Keyring;
 use crate::token::wire::{Fields, Use};
@@ -194,10 +195,18 @@ impl Court<'_> {
     }
 
     /// RFC 8058 §3.1. The address alone is enough: whatever stands in the body, the button was
-    /// pressed.
+    /// pressed. Only our own page's other button asks for something else.
     fn one_click(&self, body: &[u8]) -> Matter {
         let mut matter = self.bare(What::OneClick);
         let beginning = body.get(..MAX_ONE_CLICK).unwrap_or(body);
+        if let Pressed::Undo { nonce } = page::pressed(beginning) {
+            let (keyring, at) = (self.context.keyring, self.receipt.at);
+            let token = matter.identity.token.as_ref();
+            matter.what = What::Undo {
+                is_proven: token.is_some_and(|token| keyring.undone(token, nonce, at).is_ok()),
+            };
+            return matter;
+        }
         if !asks_one_click(beginning) {
             matter.detail.notes.push("body-not-one-click".to_owned());
         }
@@ -365,7 +374,7 @@ const fn without_tenant(effect: Effect, tenant: Option<TenantId>) -> Option<Effe
             because: HoldReason::NoTenant,
         }),
         Effect::Hold { .. } | Effect::Signal => Some(effect),
-        Effect::CountSoft(_) | Effect::ResetSoft => None,
+        Effect::CountSoft(_) | Effect::ResetSoft | Effect::Undo => None,
     }
 }
 

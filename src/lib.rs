@@ -103,6 +103,7 @@
 //! | RFC 3986 | percent-encoding in links | met |
 //! | RFC 4155 | mbox | met: `classify --mbox` |
 //! | RFC 4180 | comma-separated values | met: sums |
+//! | RFC 4647 | matching of language tags | met: look-up, for the page |
 //! | RFC 4954 | SMTP AUTH | partly: its codes are explained; no door asks for a login |
 //! | RFC 5280 | certificates | partly: the end of the validity is read; clients judge the rest |
 //! | RFC 5321 | SMTP | met |

@@ -17,6 +17,7 @@ pub mod media;
 pub mod mime;
 mod ndr;
 pub mod optout;
+pub mod page;
 pub mod periodic;
 pub mod phrases;
 pub mod reply;

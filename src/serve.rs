@@ -100,6 +100,9 @@ pub enum ServeError {
         /// Why not.
         source: Box<CertificateError>,
     },
+    /// The operator's templates of the page cannot be used: what is wrong, a line each.
+    #[error("public.templates: {0}")]
+    Templates(String),
     /// The operating system gives no threads, or one ended by itself.
     #[error("threads: {0}")]
     Threads(std::io::Error),

@@ -38,6 +38,7 @@ mod sql;
 mod standing;
 mod stats;
 mod suppressions;
+mod undo;
 
 use std::sync::Arc;
 

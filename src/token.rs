@@ -4,9 +4,11 @@
 //! - [`wire`]: bytes and text; nothing is verified here.
 //! - [`keyring`]: the keys of all tenants; minting and verifying.
 //! - [`finder`]: tokens in text that mail programs have folded, encoded, quoted and re-cased.
+//! - [`undo`]: what takes an opt-out back on the page where it was made.
 //! - [`carriers`]: the address and the header fields that carry a token out and back.
 
 pub mod carriers;
 pub mod finder;
 pub mod keyring;
+pub mod undo;
 pub mod wire;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::app::App;
 use crate::index::{Asked, Batch, Hit, Index};
-use crate::model::address::{Address, AddressError};
+use crate::model::address::{AddressError, AddressReader};
 use crate::model::clock::Timestamp;
 use crate::model::recipient::RecipientKey;
 use crate::model::stream::StreamNumber;
@@ -80,13 +80,14 @@ impl Check {
     pub fn addresses<T: AsRef<str>>(&self, texts: &[T]) -> Answers {
         let mut answers = Answers::default();
         let mut batch = Batch::default();
+        let mut reader = AddressReader::default();
         let mut begins = 0;
         // In pieces that stay in the processor's cache.
         for piece in texts.chunks(TOGETHER) {
             for (index, text) in (begins..).zip(piece) {
-                match Address::parse(text.as_ref()) {
+                match reader.read(text.as_ref()) {
                     Ok(address) => {
-                        for key in self.keys.recipient_keys(&address) {
+                        for key in self.keys.recipient_keys(address) {
                             batch.ask(index, key);
                         }
                     }

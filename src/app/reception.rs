@@ -1,6 +1,7 @@
 //! What happens behind every door: receipts are drawn and committed to the journal.
 
 mod rate;
+pub mod undo;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -245,6 +246,10 @@ impl Reception {
             self.0.metrics.refusal(Door::OneClick, Refusal::TokenRate);
             return Ok(());
         }
+        self.commit_click(click, at).await
+    }
+
+    async fn commit_click(&self, click: Click, at: Timestamp) -> Result<(), AppendError> {
         let raw: Arc<[u8]> = click.body.into();
         let receipt = Receipt {
             id: draw(at)?,

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::app::suppressions::indexed;
 use crate::model::stream::{Class, Stream, StreamNumber};
-use crate::model::tenant::{TenantId, is_name};
+use crate::model::tenant::{TenantId, is_name, is_title};
 use crate::store::StoreError;
 
 /// A stream to create or to update.
@@ -18,6 +18,8 @@ pub struct StreamChange {
     /// Whether an opt-out ends it although it is transactional; where it is not given, what it
     /// was, or `false`.
     pub unsubscribe: Option<bool>,
+    /// What readers know it by; where it is not given, what it was; an empty text takes it away.
+    pub title: Option<String>,
 }
 
 /// What became of a stream that was put.
@@ -40,6 +42,9 @@ pub enum PutStreamError {
     /// The name does not fit a log field or a command line.
     #[error("a stream's name is 1 to 64 characters of a-z, 0-9, '.', '_' and '-'")]
     Name,
+    /// The title cannot be shown.
+    #[error("a stream's title is 1 to 100 characters, none of them a control character")]
+    Title,
     /// Names are unique within a tenant.
     #[error("the name belongs to stream {0}")]
     NameTaken(u16),
@@ -70,12 +75,19 @@ pub async fn put(
         name,
         class,
         unsubscribe,
+        title,
     } = change;
     if number == 0 {
         return Err(PutStreamError::Zero);
     }
     if !is_name(&name) {
         return Err(PutStreamError::Name);
+    }
+    if title
+        .as_ref()
+        .is_some_and(|title| !title.is_empty() && !is_title(title))
+    {
+        return Err(PutStreamError::Title);
     }
     // The store's own: what another node has just put must stay as well.
     let known = app.store.directory().await?;
@@ -95,8 +107,13 @@ pub async fn put(
         unsubscribe: unsubscribe
             .or(before.map(|stream| stream.unsubscribe))
             .unwrap_or(false),
+        title: title.or_else(|| before.and_then(|stream| stream.title.clone())),
     };
     let seq = app.store.put_stream(&stream, app.clock.now()).await?;
+    let stream = Stream {
+        title: stream.title.filter(|title| !title.is_empty()),
+        ..stream
+    };
     Ok(PutStream {
         stream,
         created,

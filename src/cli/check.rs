@@ -1,8 +1,10 @@
 //! `desist check`: may these addresses be mailed?
 
+mod file;
+
 use std::collections::HashMap;
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -18,8 +20,15 @@ use super::client::{
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct CheckArgs {
     /// Addresses to ask about
-    #[arg(required = true, value_name = "ADDRESS")]
+    #[arg(required_unless_present = "file", value_name = "ADDRESS")]
     pub(super) addresses: Vec<String>,
+    /// A list of any length, an address a line (- is standard input): prints those that may be
+    /// mailed, and on standard error what it came to
+    #[arg(long, value_name = "FILE", conflicts_with = "addresses")]
+    pub(super) file: Option<PathBuf>,
+    /// Of --file print those that must not be mailed, what is no address among them
+    #[arg(long, requires = "file", conflicts_with = "addresses")]
+    pub(super) suppressed: bool,
     /// The stream to be mailed; without it any scope counts
     #[arg(long, value_name = "N", value_parser = stream_number)]
     pub(super) stream: Option<u16>,
@@ -33,6 +42,10 @@ impl CheckArgs {
     pub(super) fn run(&self, data_dir: &Path, out: &mut dyn Write) -> Result<Outcome, ClientError> {
         let unknown = |cause| ClientError::NotAsked(Box::new(cause));
         let client = self.client.connect(data_dir).map_err(unknown)?;
+        if let Some(file) = &self.file {
+            let mut out = BufWriter::with_capacity(64 * 1024, out);
+            return file::run(self, file, &client, (&mut out, &mut io::stderr().lock()));
+        }
         let mut call = json!({"addresses": self.addresses});
         if let (Some(stream), Some(members)) = (self.stream, call.as_object_mut()) {
             members.insert("stream".to_owned(), stream.into());

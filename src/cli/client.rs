@@ -1,6 +1,6 @@
 //! The API as the command line sees it: where it is, with which key, and what it answers.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -144,6 +144,17 @@ pub(super) enum ClientError {
         /// Of how many.
         all: usize,
     },
+    /// The list to ask about cannot be read.
+    #[error("{path} cannot be read: {cause}")]
+    Input {
+        /// Which file.
+        path: PathBuf,
+        /// What kept it from being read.
+        cause: io::Error,
+    },
+    /// The answer to a list broke off, or whoever read it did.
+    #[error("the answer broke off before its end: what was printed says nothing, do not send")]
+    Void,
     /// The output cannot be written.
     #[error("the output cannot be written: {0}")]
     Output(#[from] io::Error),
@@ -318,6 +329,48 @@ impl Client {
         };
         let request = sent.map_err(|error| unreachable(ureq::Error::Http(error)))?;
         self.agent.run(request).map_err(unreachable)
+    }
+
+    /// `POST` of lines that are read while they are sent; the lines of the answer.
+    pub(super) fn post_lines(
+        &self,
+        path: &str,
+        lines: &mut dyn Read,
+    ) -> Result<impl Read + use<>, ClientError> {
+        let unreachable = |cause| ClientError::Unreachable {
+            url: self.base.clone(),
+            cause,
+        };
+        let media_type = if self.json {
+            "application/x-ndjson"
+        } else {
+            "text/plain"
+        };
+        let mut request = http::Request::builder()
+            .method(http::Method::POST)
+            .uri(format!("{}{path}", self.base))
+            .header("Authorization", format!("Bearer {}", self.key))
+            .header("Content-Type", media_type);
+        if let Some(tenant) = &self.tenant {
+            request = request.header("Desist-Tenant", tenant);
+        }
+        let request = request
+            .body(SendBody::from_reader(lines))
+            .map_err(|error| unreachable(ureq::Error::Http(error)))?;
+        // However long the list is: what does not go on is ended by the server.
+        let request = self
+            .agent
+            .configure_request(request)
+            .timeout_global(None)
+            .build();
+        let response = self.agent.run(request).map_err(unreachable)?;
+        if response.status().is_success() {
+            return Ok(response.into_body().into_reader());
+        }
+        match self.read(response) {
+            Err(error) => Err(error),
+            Ok(_answer) => Err(self.stranger()),
+        }
     }
 
     fn bytes(&self, response: &mut http::Response<Body>) -> Result<Vec<u8>, ClientError> {

@@ -7,11 +7,13 @@ use std::path::Path;
 use super::section::Findings;
 use super::sections::{Config, Mailbox, Tenant};
 use super::values::{Domain, TenantRef, TlsMode};
+use crate::http::public::pages::Pages;
 
 /// Reports everything that no key can see by itself.
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     certificates(config, findings);
     public_url(config, findings);
+    templates(config, findings);
     store(config, findings);
     limits(config, findings);
     domains(config, findings);
@@ -76,6 +78,15 @@ fn public_url(config: &Config, findings: &mut Findings) {
         .is_none_or(super::values::PublicUrl::is_https);
     if !https && config.public.tls != TlsMode::Off {
         findings.mistake("public.url", "begins with http:, but the door speaks https");
+    }
+}
+
+fn templates(config: &Config, findings: &mut Findings) {
+    let Some(folder) = config.public.templates.as_deref() else {
+        return;
+    };
+    for mistake in Pages::load(Some(folder)).err().unwrap_or_default() {
+        findings.mistake("public.templates", mistake.to_string());
     }
 }
 

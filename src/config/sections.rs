@@ -9,7 +9,7 @@ use super::quantity::Size;
 use super::section::section;
 use super::values::{
     Domain, LogFormat, LogLevel, MailboxAddress, Name, PublicUrl, Rate, SealKeyFile, StoreUrl,
-    StoreUrlFile, TenantRef, TlsMode,
+    StoreUrlFile, TenantRef, Title, TlsMode,
 };
 use crate::model::mailbox::Role;
 use crate::model::stream::{Class, StreamNumber};
@@ -80,6 +80,9 @@ section! {
         tls_cert: Option<PathBuf> = unset("\"/etc/desist/public.pem\"");
         /// Private key of that certificate, PEM.
         tls_key: Option<PathBuf> = unset("\"/etc/desist/public.key\"");
+        /// A folder with what is to be otherwise on the page: page.html, style.css, and texts in
+        /// files such as de.toml. Read at start.
+        templates: Option<PathBuf> = unset("\"/etc/desist/page\"");
     }
 }
 
@@ -230,6 +233,8 @@ section! {
         name: Name = required("\"shop\"");
         /// Its number, 1 to 16777215. It is part of every token: never change it.
         number: TenantId = required("2");
+        /// What readers know it by: shown on the page of the public door. Default: its name.
+        title: Option<Title> = unset("\"Example Shop\"");
         /// The domain that its tokens are minted on. Default: the first of smtp.domains.
         domain: Option<Domain> = unset("\"fb.example.com\"");
         /// A kind of mail of this tenant.
@@ -248,6 +253,8 @@ section! {
         class: Class = default(Class::Marketing);
         /// Whether an opt-out can end this stream itself although it is transactional.
         unsubscribe: bool = default(false);
+        /// What readers know it by: shown on the page of the public door. Default: its name.
+        title: Option<Title> = unset("\"Weekly news\"");
     }
 }
 

@@ -12,7 +12,7 @@ use super::given::Given;
 use super::setting::{Setting, quoted, text};
 use crate::model::address::Address;
 use crate::model::secret::Secret;
-use crate::model::tenant::{TenantId, is_name};
+use crate::model::tenant::{TenantId, is_name, is_title};
 use crate::model::words::words;
 
 words! {
@@ -126,6 +126,32 @@ impl Setting for Name {
             Err(format!(
                 "{text:?} is not a name of 1 to 64 characters of a-z, 0-9, '.', '_', '-'"
             ))
+        }
+    }
+
+    fn written(&self) -> Option<String> {
+        Some(quoted(&self.0))
+    }
+}
+
+/// What readers know a tenant or a stream by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Title(String);
+
+impl Title {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for Title {
+    fn read(given: &Given) -> Result<Self, String> {
+        let text = text(given)?;
+        if is_title(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("wants 1 to 100 characters, none of them a control character".to_owned())
         }
     }
 

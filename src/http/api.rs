@@ -56,6 +56,7 @@ use self::tenant_names::TenantNames;
 use crate::app::App;
 use crate::app::api_keys::ApiKeys;
 
+pub use self::check::SpoolPlace;
 pub use self::openapi::document;
 
 /// Limits of the API listener.
@@ -69,6 +70,8 @@ pub struct Limits {
     pub patience: Duration,
     /// Bulk checks that are computed at the same time (the number of processors).
     pub bulk_checks: usize,
+    /// Where a check of lines keeps what its client does not take yet.
+    pub spools: SpoolPlace,
 }
 
 impl Default for Limits {
@@ -79,6 +82,10 @@ impl Default for Limits {
             bodies: 256 * 1024 * 1024,
             patience: Duration::from_secs(30),
             bulk_checks: processors,
+            spools: SpoolPlace {
+                folder: std::env::temp_dir(),
+                floor: 0,
+            },
         }
     }
 }
@@ -93,6 +100,8 @@ struct Reach {
     keys: ApiKeys,
     budget: Budget,
     bulk: Arc<Semaphore>,
+    bulk_checks: usize,
+    spools: SpoolPlace,
     documents: Documents,
     tenant_names: TenantNames,
     stop: CancellationToken,
@@ -124,6 +133,8 @@ pub fn router_with(keys: ApiKeys, app: App, limits: &Limits, stop: CancellationT
         keys,
         budget: Budget::new(limits),
         bulk: Arc::new(Semaphore::new(limits.bulk_checks.max(1))),
+        bulk_checks: limits.bulk_checks.max(1),
+        spools: limits.spools.clone(),
         documents: Documents::new(),
         tenant_names: TenantNames::default(),
         stop,
@@ -219,7 +230,10 @@ async fn every_call(State(api): State<Api>, request: Request, next: Next) -> Res
     };
     counted.ended(&api, response.status());
     keep_private(response.headers_mut());
-    unread.discard().await;
+    let still_read = response.extensions().get::<unread::ReadWhileAnswered>();
+    if still_read.is_none() {
+        unread.discard().await;
+    }
     response
 }
 

@@ -56,6 +56,9 @@ pub struct Limits {
     pub drain: Duration,
     /// Without the peer taking a byte that waits for it (30 s).
     pub write_stall: Duration,
+    /// Whether a peer that sends need not take anything meanwhile (private): the one who writes a
+    /// long body to its end before it reads the answer.
+    pub reading_excuses: bool,
     /// Without a byte of a body that a handler waits for (10 s).
     pub body_stall: Duration,
     /// For a whole body; `None` where bodies may be of any length (public: 30 s).
@@ -73,6 +76,7 @@ impl Limits {
         age: Some(Duration::from_mins(10)),
         drain: Duration::from_secs(30),
         write_stall: Duration::from_secs(30),
+        reading_excuses: false,
         body_stall: Duration::from_secs(10),
         body_time: Some(Duration::from_secs(30)),
     };
@@ -81,6 +85,7 @@ impl Limits {
     pub const PRIVATE: Self = Self {
         age: None,
         body_time: None,
+        reading_excuses: true,
         ..Self::PUBLIC
     };
 }
@@ -136,7 +141,11 @@ impl Server {
     {
         let activity = Arc::new(Activity::default());
         let builder = self.builder();
-        let io = TokioIo::new(Unstalled::new(stream, self.limits.write_stall));
+        let io = TokioIo::new(Unstalled::new(
+            stream,
+            self.limits.write_stall,
+            self.limits.reading_excuses,
+        ));
         let service = service_fn(|request| self.respond(request, peer, &activity));
         let mut connection = pin!(builder.serve_connection(io, service));
         let stopping = pin!(self.stop.soft().cancelled());

@@ -6,9 +6,17 @@
 //! HEAD and everything else never act, since security scanners fetch every link of a mail. Nothing
 //! redirects, sets a cookie or asks where a request came from (RFC 8058 §3.1): all readers of a
 //! large provider arrive from a few addresses.
+//!
+//! The page speaks the reader's language, works without script, and says what its button will do.
+//! After a press it offers to take back, within an hour, what this visit has done and nothing else.
 
-pub mod answer;
+mod answer;
+mod language;
+mod overrides;
+pub mod pages;
 mod request;
+mod template;
+mod texts;
 
 use std::net::SocketAddr;
 
@@ -17,16 +25,19 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 
-use self::answer::Ends;
+use self::pages::{Ends, Names, Pages, Reader};
 use self::request::{first_value, token_text, wants_page};
 use super::connection::body::{Beginning, Budget, read_beginning};
+use crate::app::reception::undo::UndoRefusal;
 use crate::app::reception::{Click, ClickRefusal, Reception};
 use crate::judge;
 use crate::metrics::Metrics;
 use crate::model::clock::Clock;
 use crate::model::suppression::Scope;
+use crate::report::page::{Pressed, pressed};
+use crate::token::undo::Visit;
 use crate::token::wire::Token;
 
 /// What one-click requests may cost.
@@ -58,17 +69,19 @@ pub struct Public {
     reception: Reception,
     limits: ClickLimits,
     bodies: Budget,
+    pages: Pages,
     metrics: Metrics,
     clock: Clock,
 }
 
 impl Public {
-    /// A door to this reception.
-    pub fn new(reception: Reception, limits: ClickLimits) -> Self {
+    /// A door to this reception, with these pages for readers.
+    pub fn new(reception: Reception, limits: ClickLimits, pages: Pages) -> Self {
         Self {
             reception,
             limits,
             bodies: Budget::new(limits.in_flight),
+            pages,
             metrics: Metrics::default(),
             clock: Clock::system(),
         }
@@ -91,10 +104,47 @@ impl Public {
 
     /// What a reader is told that an opt-out by this token ends: what it is judged to end.
     fn ends(&self, token: &Token) -> Ends {
+        if token.revoked {
+            return Ends::NothingYet;
+        }
         match judge::opt_out_scope(&self.reception.directory(), &token.fields) {
             Scope::Stream(_) => Ends::ThisKind,
             Scope::Marketing | Scope::All => Ends::Marketing,
         }
+    }
+
+    /// Who is said to have sent the mail, and which kind of mail it was.
+    fn names(&self, token: &Token) -> Names {
+        let directory = self.reception.directory();
+        let fields = &token.fields;
+        let tenant = directory.tenant(fields.tenant);
+        let stream = directory.stream(fields.tenant, fields.stream);
+        Names::new(
+            tenant.map_or("", |tenant| tenant.shown()),
+            stream.map_or("", |stream| stream.shown()),
+        )
+    }
+
+    fn reader(&self, headers: &HeaderMap) -> Reader<'_> {
+        self.pages.for_reader(headers)
+    }
+
+    fn unavailable(&self, headers: &HeaderMap) -> Response {
+        answer::unavailable(&self.pages, self.reader(headers).later())
+    }
+
+    /// The same to the last byte for whatever is wrong with a token: the answer must not tell who
+    /// is known here.
+    fn refused(&self, refusal: ClickRefusal, headers: &HeaderMap) -> Response {
+        match refusal {
+            ClickRefusal::Unknown => self.missing(headers),
+            ClickRefusal::KeysNotCurrent => self.unavailable(headers),
+        }
+    }
+
+    fn missing(&self, headers: &HeaderMap) -> Response {
+        let said = self.reader(headers).missing();
+        answer::page(&self.pages, StatusCode::NOT_FOUND, said)
     }
 }
 
@@ -123,11 +173,24 @@ async fn counted(State(door): State<Public>, request: Request, next: Next) -> Re
     response
 }
 
-async fn page(State(door): State<Public>, uri: Uri) -> Response {
+async fn page(State(door): State<Public>, uri: Uri, headers: HeaderMap) -> Response {
     match door.token(uri.path()) {
-        Ok(token) => answer::question(door.ends(&token)),
-        Err(refusal) => refused(refusal),
+        Ok(token) => {
+            let names = door.names(&token);
+            let said = door
+                .reader(&headers)
+                .question(door.ends(&token), &names, draw());
+            answer::page(&door.pages, StatusCode::OK, said)
+        }
+        Err(refusal) => door.refused(refusal, &headers),
     }
+}
+
+/// A visit; without the system's randomness there is none, and nothing can be taken back.
+fn draw() -> Option<Visit> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).ok()?;
+    Some(Visit::from_bytes(random))
 }
 
 async fn click(
@@ -135,14 +198,14 @@ async fn click(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
-    let token = match door.token(request.uri().path()) {
+    let (head, body) = request.into_parts();
+    let token = match door.token(head.uri.path()) {
         Ok(token) => token,
-        Err(refusal) => return refused(refusal),
+        Err(refusal) => return door.refused(refusal, &head.headers),
     };
     let Some(_reserved) = door.bodies.reserve(door.limits.body) else {
-        return answer::unavailable();
+        return door.unavailable(&head.headers);
     };
-    let (head, body) = request.into_parts();
     let Beginning { bytes, is_whole } =
         read_beginning(body, door.limits.body, door.limits.discarded).await;
     tracing::debug!(is_whole, "a one-click unsubscribe");
@@ -153,36 +216,56 @@ async fn click(
         token,
         body: bytes,
     };
-    let ends = door.ends(&click.token);
-    committed(&door, click, ends, &head.headers).await
+    match pressed(&click.body) {
+        Pressed::Unsubscribe { visit } => unsubscribe(&door, click, visit, &head.headers).await,
+        Pressed::Undo { nonce } => {
+            let nonce = nonce.to_owned();
+            undo(&door, click, &nonce, &head.headers).await
+        }
+    }
 }
 
-async fn committed(door: &Public, click: Click, ends: Ends, headers: &HeaderMap) -> Response {
+async fn unsubscribe(
+    door: &Public,
+    click: Click,
+    visit: Option<Visit>,
+    headers: &HeaderMap,
+) -> Response {
+    let said = wants_page(headers).then(|| {
+        let ends = door.ends(&click.token);
+        let visit = visit.filter(|_| ends != Ends::NothingYet);
+        let nonce = visit.and_then(|visit| door.reception.undo_nonce(&click, visit));
+        let names = door.names(&click.token);
+        door.reader(headers).done(ends, &names, nonce.as_deref())
+    });
     if let Err(error) = door.reception.receive_click(click).await {
         // As many as come while the journal cannot take them: they are counted where it refuses.
         tracing::debug!(%error, "a one-click unsubscribe was not accepted");
-        return answer::unavailable();
+        return door.unavailable(headers);
     }
-    if wants_page(headers) {
-        answer::unsubscribed_page(ends)
-    } else {
-        answer::unsubscribed_line()
-    }
-}
-
-/// The same to the last byte for whatever is wrong with a token: the answer must not tell who is
-/// known here.
-fn refused(refusal: ClickRefusal) -> Response {
-    match refusal {
-        ClickRefusal::Unknown => answer::not_found(),
-        ClickRefusal::KeysNotCurrent => answer::unavailable(),
+    match said {
+        Some(said) => answer::page(&door.pages, StatusCode::OK, said),
+        None => answer::line(&door.pages),
     }
 }
 
-async fn not_found() -> Response {
-    answer::not_found()
+async fn undo(door: &Public, click: Click, nonce: &str, headers: &HeaderMap) -> Response {
+    let reader = door.reader(headers);
+    match door.reception.receive_undo(click, nonce).await {
+        Ok(()) => answer::page(&door.pages, StatusCode::OK, reader.undone()),
+        Err(UndoRefusal::Gone(_)) => answer::page(&door.pages, StatusCode::GONE, reader.late()),
+        Err(UndoRefusal::NotNow(error)) => {
+            tracing::debug!(%error, "an undo was not accepted");
+            door.unavailable(headers)
+        }
+    }
 }
 
-async fn not_allowed() -> Response {
-    answer::not_allowed()
+async fn not_found(State(door): State<Public>, headers: HeaderMap) -> Response {
+    door.missing(&headers)
+}
+
+async fn not_allowed(State(door): State<Public>, headers: HeaderMap) -> Response {
+    let said = door.reader(&headers).refused();
+    answer::page(&door.pages, StatusCode::METHOD_NOT_ALLOWED, said)
 }

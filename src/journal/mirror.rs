@@ -76,6 +76,8 @@ struct TenantRow {
     number: u32,
     name: String,
     domain: Option<String>,
+    #[serde(default)]
+    title: Option<String>,
 }
 
 impl From<&Tenant> for TenantRow {
@@ -84,6 +86,7 @@ impl From<&Tenant> for TenantRow {
             number: tenant.id.get(),
             name: tenant.name.clone(),
             domain: tenant.domain.clone(),
+            title: tenant.title.clone(),
         }
     }
 }
@@ -94,6 +97,7 @@ impl TenantRow {
             id: TenantId::new(self.number)?,
             name: self.name,
             domain: self.domain,
+            title: self.title,
         })
     }
 }
@@ -105,6 +109,8 @@ struct StreamRow {
     name: String,
     class: Class,
     unsubscribe: bool,
+    #[serde(default)]
+    title: Option<String>,
 }
 
 impl From<&Stream> for StreamRow {
@@ -115,6 +121,7 @@ impl From<&Stream> for StreamRow {
             name: stream.name.clone(),
             class: stream.class,
             unsubscribe: stream.unsubscribe,
+            title: stream.title.clone(),
         }
     }
 }
@@ -127,6 +134,7 @@ impl StreamRow {
             name: self.name,
             class: self.class,
             unsubscribe: self.unsubscribe,
+            title: self.title,
         })
     }
 }

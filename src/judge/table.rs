@@ -25,6 +25,11 @@ pub enum What {
     UnsubscribeMail,
     /// An RFC 8058 POST.
     OneClick,
+    /// The landing page's button that takes an opt-out back.
+    Undo {
+        /// Whether its nonce says that the same visit may.
+        is_proven: bool,
+    },
     /// A report of failed authentication.
     AuthFailure,
     /// What became of a mail.
@@ -186,6 +191,13 @@ pub fn decide(case: &Case) -> Decision {
         What::UnknownComplaint => record(EventKind::Complaint, "complaint-unknown-type"),
         What::NotSpam => record(EventKind::NotSpam, "not-spam"),
         What::OptOutReport | What::UnsubscribeMail | What::OneClick => opt_out(case),
+        What::Undo { is_proven: true } => Decision::Verdict(Verdict {
+            kind: EventKind::Undo,
+            proof: Proof::Token,
+            effects: vec![Effect::Undo],
+            rule: "undo",
+        }),
+        What::Undo { is_proven: false } => record(EventKind::Undo, "undo-unproven"),
         What::AuthFailure => record(EventKind::DmarcFailure, "auth-failure"),
         What::Fate(fate) => delivery::decide(case, fate),
         What::Disposition => record(EventKind::ReadReceipt, "disposition"),

@@ -85,11 +85,9 @@ impl Address {
 
     /// Reads an address and brings it into canonical form.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let text = text.trim_matches(|c: char| c.is_ascii_whitespace());
-        if let Some(plain) = plain(text) {
-            return Ok(Self(plain));
-        }
-        Self::parse_any(text)
+        let mut reader = AddressReader::default();
+        reader.read(text)?;
+        Ok(reader.0)
     }
 
     /// All rules, for what is not [`plain`].
@@ -154,9 +152,30 @@ impl std::str::FromStr for Address {
     }
 }
 
+/// Reads many addresses into the same room.
+#[derive(Debug)]
+pub struct AddressReader(Address);
+
+impl Default for AddressReader {
+    fn default() -> Self {
+        Self(Address(String::new()))
+    }
+}
+
+impl AddressReader {
+    /// Reads an address, as [`Address::parse`] does.
+    pub fn read(&mut self, text: &str) -> Result<&Address, AddressError> {
+        let text = text.trim_matches(|c: char| c.is_ascii_whitespace());
+        if plain(text, &mut self.0.0).is_none() {
+            self.0 = Address::parse_any(text)?;
+        }
+        Ok(&self.0)
+    }
+}
+
 /// The canonical form of an address that only needs lower-casing, as nearly all do; `None` if other
 /// rules are needed to tell.
-fn plain(text: &str) -> Option<String> {
+fn plain(text: &str, whole: &mut String) -> Option<()> {
     let (local, domain) = text.rsplit_once('@')?;
     let domain = domain.strip_suffix('.').unwrap_or(domain);
     let length = local.len() + 1 + domain.len();
@@ -178,12 +197,13 @@ fn plain(text: &str) -> Option<String> {
     {
         return None;
     }
-    let mut whole = String::with_capacity(length);
+    whole.clear();
+    whole.reserve(length);
     whole.push_str(local);
     whole.push('@');
     whole.push_str(domain);
     whole.make_ascii_lowercase();
-    Some(whole)
+    Some(())
 }
 
 const fn is_domain_byte(byte: u8) -> bool {

@@ -20,6 +20,8 @@ words! {
         Complaint = "complaint",
         /// The recipient opted out.
         Unsubscribe = "unsubscribe",
+        /// The recipient took back, on the landing page, what the same visit had done there.
+        Undo = "undo",
         /// The mail could not be delivered.
         Bounce = "bounce",
         /// The mail is still under way.
@@ -146,6 +148,8 @@ pub enum Effect {
     CountSoft(SoftFailure),
     /// Mail has arrived: the failures counted so far are forgotten.
     ResetSoft,
+    /// What the same visit of the landing page has begun ends. Settled when it is stored.
+    Undo,
 }
 
 impl Effect {
@@ -158,6 +162,7 @@ impl Effect {
             Self::SuppressUnlessBraked { .. } => "suppress-unless-braked",
             Self::CountSoft(_) => "count-soft",
             Self::ResetSoft => "reset-soft",
+            Self::Undo => "undo",
         }
     }
 
@@ -167,7 +172,7 @@ impl Effect {
             Self::Suppress { scope, reason }
             | Self::SuppressUnlessBraked { scope, reason }
             | Self::Hold { scope, reason, .. } => Some((scope, reason)),
-            Self::Signal | Self::CountSoft(_) | Self::ResetSoft => None,
+            Self::Signal | Self::CountSoft(_) | Self::ResetSoft | Self::Undo => None,
         }
     }
 

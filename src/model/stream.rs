@@ -29,4 +29,14 @@ pub struct Stream {
     pub class: Class,
     /// Whether an opt-out by its token ends this stream itself although it is transactional.
     pub unsubscribe: bool,
+    /// What readers know it by, 1 to 100 characters; `None`: its name. Put as `None` it stays as it
+    /// is, put as an empty text it is forgotten.
+    pub title: Option<String>,
+}
+
+impl Stream {
+    /// What readers know it by.
+    pub fn shown(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.name)
+    }
 }

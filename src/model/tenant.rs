@@ -60,6 +60,19 @@ pub fn is_name(text: &str) -> bool {
     (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(known)
 }
 
+/// Longest title of a tenant or stream, in characters.
+const LONGEST_TITLE: usize = 100;
+
+/// Whether a text can be the title of a tenant or a stream: 1 to 100 characters that show, not all
+/// of them white space. It is for readers, in any script.
+pub fn is_title(text: &str) -> bool {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
+    };
+    text.chars().count() <= LONGEST_TITLE && !text.trim().is_empty() && !text.chars().any(hidden)
+}
+
 /// One sending organisation; owns keys, streams, mailboxes and suppressions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
@@ -69,11 +82,33 @@ pub struct Tenant {
     pub name: String,
     /// The domain that its tokens are minted on; `None`: the first of `[smtp] domains`.
     pub domain: Option<String>,
+    /// What readers know it by, 1 to 100 characters; `None`: its name. Put as `None` it stays as it
+    /// is, put as an empty text it is forgotten.
+    pub title: Option<String>,
+}
+
+impl Tenant {
+    /// What readers know it by.
+    pub fn shown(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.name)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn titles_can_be_read() {
+        let longest = "ä".repeat(LONGEST_TITLE);
+        for good in ["A", "Bücher & mehr", "週刊ニュース", "<b>", &longest] {
+            assert!(is_title(good), "{good:?}");
+        }
+        let long = "x".repeat(LONGEST_TITLE + 1);
+        for bad in ["", " ", "a\nb", "a\u{202e}b", "\u{feff}", &long] {
+            assert!(!is_title(bad), "{bad:?}");
+        }
+    }
 
     #[test]
     fn names_fit_everywhere() {

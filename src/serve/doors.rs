@@ -12,6 +12,7 @@ use super::{Listening, ServeError};
 use crate::app::reception::Reception;
 use crate::config::{Config, TlsMode};
 use crate::http::connection;
+use crate::http::public::pages::Pages;
 use crate::http::public::{self, ClickLimits, Public};
 use crate::mail_server;
 use crate::net::accept::{AcceptLimits, Sessions};
@@ -145,7 +146,11 @@ fn open_public(
         in_flight: config.limits.one_click_memory.as_usize(),
         ..ClickLimits::default()
     };
-    let door = Public::new(reception.clone(), limits)
+    let pages = Pages::load(config.public.templates.as_deref()).map_err(|mistakes| {
+        let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        ServeError::Templates(mistakes.join("; "))
+    })?;
+    let door = Public::new(reception.clone(), limits, pages)
         .counting(interior.metrics.clone(), interior.clock.clone());
     let server = connection::Server {
         router: public::router(door).into(),

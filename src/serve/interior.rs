@@ -240,6 +240,10 @@ impl Interior {
         let limits = api::Limits {
             body: self.config.limits.api_body.as_usize(),
             bodies: self.config.limits.api_memory.as_usize(),
+            spools: api::SpoolPlace {
+                folder: self.config.data_dir.clone(),
+                floor: self.config.journal.disk_floor.bytes(),
+            },
             ..api::Limits::default()
         };
         let stop = running.of_the_api.soft().clone();

@@ -12,7 +12,7 @@ use crate::model::clock::Timestamp;
 use crate::model::directory::{Directory, KeyState, SigningKey};
 use crate::model::mailbox::Mailbox;
 use crate::model::stream::Stream;
-use crate::model::tenant::{Tenant, TenantId, is_name};
+use crate::model::tenant::{Tenant, TenantId, is_name, is_title};
 
 /// Octets of a mailbox's address: local part 256, `@`, domain 255 (RFC 5321 §4.5.3.1.2 for the
 /// domain).
@@ -44,6 +44,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<u64>, StoreError> {
         check_name(&tenant.name)?;
+        check_title(tenant.title.as_deref())?;
         if tenant
             .domain
             .as_ref()
@@ -61,6 +62,7 @@ impl Store {
         _now: Timestamp,
     ) -> Result<Option<u64>, StoreError> {
         check_name(&stream.name)?;
+        check_title(stream.title.as_deref())?;
         if stream.number == 0 {
             return Err(refused("no stream has number 0"));
         }
@@ -110,6 +112,7 @@ pub(super) async fn make_default(conn: &mut Conn<'_>, now: Timestamp) -> Result<
         id: TenantId::DEFAULT,
         name: "default".to_owned(),
         domain: None,
+        title: None,
     };
     write_tenant(conn, &tenant, now).await.map(|_| ())
 }
@@ -132,15 +135,18 @@ async fn write_tenant(
     let changed = fetch_one(
         conn,
         "tenants",
-        "insert into tenants (tenant, name, domain, created) values ($1, $2, $3, $4)
-         on conflict (tenant) do update set name = excluded.name, domain = excluded.domain
+        "insert into tenants (tenant, name, domain, created, title) values ($1, $2, $3, $4, $5)
+         on conflict (tenant) do update set name = excluded.name, domain = excluded.domain,
+             title = coalesce(excluded.title, tenants.title)
          where tenants.name <> excluded.name or tenants.domain is distinct from excluded.domain
+            or coalesce(excluded.title, tenants.title) is distinct from tenants.title
          returning tenant",
         values![
             tenant.id,
             tenant.name.as_str(),
             tenant.domain.as_deref(),
-            now
+            now,
+            tenant.title.as_deref(),
         ],
     )
     .await?;
@@ -173,12 +179,14 @@ async fn write_stream(conn: &mut Conn<'_>, stream: &Stream) -> Result<Option<u64
     noted(
         conn,
         "streams",
-        "insert into streams (tenant, number, name, class, unsubscribe)
-         values ($1, $2, $3, $4, $5)
+        "insert into streams (tenant, number, name, class, unsubscribe, title)
+         values ($1, $2, $3, $4, $5, $6)
          on conflict (tenant, number) do update
-         set name = excluded.name, class = excluded.class, unsubscribe = excluded.unsubscribe
+         set name = excluded.name, class = excluded.class, unsubscribe = excluded.unsubscribe,
+             title = coalesce(excluded.title, streams.title)
          where streams.name <> excluded.name or streams.class <> excluded.class
             or streams.unsubscribe <> excluded.unsubscribe
+            or coalesce(excluded.title, streams.title) is distinct from streams.title
          returning number",
         values![
             stream.tenant,
@@ -186,6 +194,7 @@ async fn write_stream(conn: &mut Conn<'_>, stream: &Stream) -> Result<Option<u64
             stream.name.as_str(),
             stream.class.as_str(),
             i64::from(stream.unsubscribe),
+            stream.title.as_deref(),
         ],
     )
     .await
@@ -283,9 +292,9 @@ async fn all<T>(
         .collect()
 }
 
-const TENANTS: &str = "select tenant, name, domain from tenants order by tenant";
+const TENANTS: &str = "select tenant, name, domain, title from tenants order by tenant";
 const STREAMS: &str =
-    "select tenant, number, name, class, unsubscribe from streams order by tenant, number";
+    "select tenant, number, name, class, unsubscribe, title from streams order by tenant, number";
 const SIGNING_KEYS: &str =
     "select tenant, serial, state, generation from signing_keys order by tenant, serial";
 const MAILBOXES: &str = "select address, role, tenant, stream from mailboxes order by address";
@@ -295,6 +304,7 @@ fn tenant_of(row: &Row) -> Result<Tenant, Failure> {
         id: row.tenant("tenant")?,
         name: row.text("name")?,
         domain: row.opt_text("domain")?,
+        title: title_of(row)?,
     })
 }
 
@@ -305,7 +315,13 @@ fn stream_of(row: &Row) -> Result<Stream, Failure> {
         name: row.text("name")?,
         class: row.word("class")?,
         unsubscribe: row.int("unsubscribe")? != 0,
+        title: title_of(row)?,
     })
+}
+
+/// An empty one has been taken away.
+fn title_of(row: &Row) -> Result<Option<String>, Failure> {
+    Ok(row.opt_text("title")?.filter(|title| !title.is_empty()))
 }
 
 fn signing_key_of(row: &Row) -> Result<SigningKey, Failure> {
@@ -338,6 +354,16 @@ fn check_name(name: &str) -> Result<(), StoreError> {
         Err(refused(
             "a name has 1 to 64 characters of a-z, 0-9, '.', '_' and '-'",
         ))
+    }
+}
+
+/// Titles of tenants and streams; an empty one takes it away.
+fn check_title(title: Option<&str>) -> Result<(), StoreError> {
+    match title {
+        Some(title) if !title.is_empty() && !is_title(title) => Err(refused(
+            "a title has 1 to 100 characters, none of them a control character",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -167,6 +167,7 @@ fn effect_of(json: &Json) -> Option<Effect> {
         },
         "count-soft" => Effect::CountSoft(word("failure")?.parse().ok()?),
         "reset-soft" => Effect::ResetSoft,
+        "undo" => Effect::Undo,
         _ => return None,
     })
 }

@@ -18,6 +18,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("migrations/0001_store.sql"),
     include_str!("migrations/0002_bounces.sql"),
     include_str!("migrations/0003_counts.sql"),
+    include_str!("migrations/0004_page.sql"),
 ];
 
 /// Applies the steps that are missing. Any number of nodes may do so at the same time.

@@ -15,7 +15,7 @@ use super::settle::{self, Settled};
 use super::sql::{ManyRows, Row, Value, fetch_many, month, values};
 use super::standing::{self, Because, Begin};
 use super::suppressions::StoredSuppression;
-use super::{Addresses, Store};
+use super::{Addresses, Store, undo};
 use crate::judge::history::BouncePolicy;
 use crate::metrics::Metrics;
 use crate::model::clock::Timestamp;
@@ -53,6 +53,14 @@ pub struct Recorded {
 }
 
 impl Recorded {
+    /// Adds what a later transaction changed.
+    fn add(&mut self, later: Self) {
+        self.new.extend(later.new);
+        self.seq = later.seq.or(self.seq);
+        self.effects.extend(later.effects);
+        self.alarms.extend(later.alarms);
+    }
+
     /// Counts what was changed, and tells the alarms.
     pub fn tell(&self, metrics: &Metrics) {
         for effect in &self.effects {
@@ -62,6 +70,7 @@ impl Recorded {
                 Effect::SuppressUnlessBraked { .. }
                 | Effect::CountSoft(_)
                 | Effect::ResetSoft
+                | Effect::Undo
                 | Effect::Signal => {}
             }
         }
@@ -73,7 +82,8 @@ impl Recorded {
 
 impl Store {
     /// Writes a batch in one transaction: receipts first; effects only of the receipts that are
-    /// new; the feed last. Of two verdicts on one receipt the first counts.
+    /// new; the feed last. Of two verdicts on one receipt the first counts. A verdict that takes
+    /// back what came before it ends a transaction, so that what comes behind it is not touched.
     ///
     /// [`StoreError::Refused`] means that something in this batch can never be stored; without it
     /// the rest can. The batch is held in memory once more while it is written, so its bytes
@@ -89,16 +99,17 @@ impl Store {
         for verdict in &batch {
             check(verdict)?;
         }
-        if batch.is_empty() {
-            return Ok(Recorded::default());
+        let mut recorded = Recorded::default();
+        for part in batch.split_inclusive(|verdict| undo::takes_back(verdict)) {
+            recorded.add(write!(self.pool, |conn| write_batch(
+                conn,
+                part,
+                (self.addresses, &self.bounces),
+                now
+            )
+            .await)?);
         }
-        write!(self.pool, |conn| write_batch(
-            conn,
-            &batch,
-            (self.addresses, &self.bounces),
-            now
-        )
-        .await)
+        Ok(recorded)
     }
 }
 
@@ -170,6 +181,8 @@ pub(super) async fn write_events(
         lift::remember(conn, lifted, behind_begun, (now, settle::BRAKED_NOTE)).await?;
         lift::remember(conn, ended.stood, behind_lifted, (now, ended.note)).await?;
         recorded.seq = Some(first + place(places) - 1);
+        let begun = changes.get(..begun).unwrap_or_default();
+        recorded.seq = undo::settle(conn, new, begun, now).await?.or(recorded.seq);
     }
     Ok(recorded)
 }
@@ -378,6 +391,12 @@ fn check(verdict: &Verdict) -> Result<(), StoreError> {
                     continue;
                 }
                 Effect::Signal | Effect::ResetSoft => continue,
+                Effect::Undo => {
+                    if event.tenant.is_none() || event.recipient.is_none() {
+                        return refuse("an event takes back, but names no tenant or recipient");
+                    }
+                    continue;
+                }
             };
             if scope == Scope::Stream(0) {
                 return refuse("no stream has number 0");

@@ -287,6 +287,17 @@ impl Keyring {
             .ok_or(MintError::NoActiveKey(tenant))
     }
 
+    /// Signs what takes an opt-out back. Only an installation can, which derives its keys.
+    pub(super) fn undo_mac(&self, tenant: TenantId, parts: &[&[u8]]) -> Option<[u8; wire::MAC]> {
+        match &self.0.material {
+            Material::Derived(extracted) => {
+                let key = expand(extracted, "undo", tenant, FIRST_GENERATION);
+                Some(first_bytes(&hmac_sha256(&key, parts)))
+            }
+            Material::Given { .. } => None,
+        }
+    }
+
     /// The tenant's keys of one number modulo 16, the newest first.
     fn numbered(&self, tenant: TenantId, number: u8) -> impl Iterator<Item = &SigningKey> {
         let keys = self.0.keys_of(tenant).iter().rev();
@@ -377,7 +388,7 @@ fn token_mac(signing: &Secret<32>, body: &[u8], purpose: Use) -> [u8; wire::MAC]
 }
 
 /// The one place where MACs are compared: takes the same time wherever they differ.
-fn macs_equal(computed: &[u8; wire::MAC], carried: &[u8; wire::MAC]) -> bool {
+pub(super) fn macs_equal(computed: &[u8; wire::MAC], carried: &[u8; wire::MAC]) -> bool {
     computed.ct_eq(carried).into()
 }
 

@@ -1,13 +1,13 @@
 //! Real clients at the real doors: swaks, smtp-source, Python's smtplib, curl, a browser.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::harness::{Running, complaint, other_than};
 
-fn program(name: &str) -> Command {
+pub(crate) fn program(name: &str) -> Command {
     // Debian keeps some servers' programs where not every user's PATH looks.
     let path = std::env::vars()
         .find(|(key, _)| key == "PATH")
@@ -22,7 +22,7 @@ fn program(name: &str) -> Command {
     command
 }
 
-fn output(command: &mut Command) -> String {
+pub(crate) fn output(command: &mut Command) -> String {
     let output = command
         .stdin(Stdio::null())
         .output()
@@ -303,13 +303,13 @@ fn c_006_c_010_only_post_acts_and_wrong_tokens_look_alike() {
 }
 
 /// chromedriver on a port of its choice, ended when dropped.
-struct Browser {
+pub(crate) struct Browser {
     driver: Child,
     session: String,
 }
 
 impl Browser {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -342,7 +342,7 @@ impl Browser {
         browser
     }
 
-    fn post(&self, path: &str, body: &Value) -> Value {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
         let mut response = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .build()
@@ -356,8 +356,81 @@ impl Browser {
         answer["value"].clone()
     }
 
-    fn script(&self, script: &str) -> Value {
+    pub(crate) fn script(&self, script: &str) -> Value {
         self.post("/execute/sync", &json!({"script": script, "args": []}))
+    }
+
+    /// A command of the `DevTools` protocol.
+    pub(crate) fn devtools(&self, command: &str, parameters: &Value) -> Value {
+        let call = json!({"cmd": command, "params": parameters});
+        self.post("/goog/cdp/execute", &call)
+    }
+
+    /// Prefers `light` or `dark`.
+    pub(crate) fn scheme(&self, scheme: &str) {
+        let feature = json!({"name": "prefers-color-scheme", "value": scheme});
+        self.devtools(
+            "Emulation.setEmulatedMedia",
+            &json!({"features": [feature]}),
+        );
+    }
+
+    /// A screen so wide, in CSS pixels.
+    pub(crate) fn width(&self, width: u32) {
+        let metrics = json!({"width": width, "height": 800, "deviceScaleFactor": 1,
+            "mobile": width < 1000});
+        self.devtools("Emulation.setDeviceMetricsOverride", &metrics);
+    }
+
+    /// Shows this markup.
+    pub(crate) fn show(&self, html: &str) {
+        let tree = self.devtools("Page.getFrameTree", &json!({}));
+        let frame = &tree["frameTree"]["frame"]["id"];
+        let content = json!({"frameId": frame, "html": html});
+        self.devtools("Page.setDocumentContent", &content);
+    }
+
+    fn element(&self, selector: &str) -> String {
+        let found = self.post(
+            "/element",
+            &json!({"using": "css selector", "value": selector}),
+        );
+        let id = found.as_object().unwrap().values().next().unwrap();
+        id.as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn click(&self, selector: &str) {
+        let id = self.element(selector);
+        self.post(&format!("/element/{id}/click"), &json!({}));
+    }
+
+    pub(crate) fn text_of(&self, selector: &str) -> String {
+        let id = self.element(selector);
+        self.get(&format!("/element/{id}/text"))
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// Waits until the page has this title.
+    pub(crate) fn until_title(&self, title: &str) {
+        while self.get("/title") != json!(title) {
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn screenshot(&self) -> Vec<u8> {
+        let png = self.get("/screenshot");
+        data_encoding::BASE64
+            .decode(png.as_str().unwrap().as_bytes())
+            .unwrap()
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let mut response = ureq::get(format!("{}{path}", self.session)).call().unwrap();
+        let answer: Value =
+            serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap();
+        answer["value"].clone()
     }
 }
 
@@ -391,27 +464,7 @@ fn c_006_c_007_a_browser_shows_one_button_and_only_the_click_acts() {
         running.check("browser@example.net", None).is_none(),
         "showing the page does nothing"
     );
-    if let Some((_, path)) = std::env::vars().find(|(name, _)| name == "DESIST_SCREENSHOT") {
-        let png = browser_screenshot(&browser);
-        std::fs::File::create(path)
-            .unwrap()
-            .write_all(&png)
-            .unwrap();
-    }
-    let button = browser.post(
-        "/element",
-        &json!({"using": "css selector", "value": "button"}),
-    );
-    let id = button
-        .as_object()
-        .unwrap()
-        .values()
-        .next()
-        .unwrap()
-        .as_str()
-        .unwrap()
-        .to_owned();
-    browser.post(&format!("/element/{id}/click"), &json!({}));
+    browser.click("button");
     running.events(1);
     running.drained();
     assert!(
@@ -419,17 +472,6 @@ fn c_006_c_007_a_browser_shows_one_button_and_only_the_click_acts() {
         "the click does"
     );
     assert_eq!(browser.script("return document.cookie"), json!(""));
-}
-
-fn browser_screenshot(browser: &Browser) -> Vec<u8> {
-    let mut response = ureq::get(format!("{}/screenshot", browser.session))
-        .call()
-        .unwrap();
-    let answer: Value =
-        serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap();
-    data_encoding::BASE64
-        .decode(answer["value"].as_str().unwrap().as_bytes())
-        .unwrap()
 }
 
 #[test]

@@ -505,6 +505,7 @@ fn every_line_of_the_example_is_valid() {
         "seal_key_file",
         "url_file",
         "bounce_rules_file",
+        "templates",
     ];
     let uncommented: Vec<String> = example()
         .lines()

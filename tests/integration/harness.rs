@@ -106,6 +106,7 @@ pub(crate) struct Place {
     extra: String,
     public_tls: &'static str,
     wrapper: Vec<String>,
+    templates: String,
 }
 
 impl Place {
@@ -146,6 +147,12 @@ impl Place {
         self
     }
 
+    /// Shows the page by the templates of this folder.
+    pub(crate) fn templates(mut self, folder: &Path) -> Self {
+        self.templates = format!("templates = \"{}\"\n", folder.display());
+        self
+    }
+
     /// Runs the server under this command, for instance strace.
     pub(crate) fn under(mut self, wrapper: &[&str]) -> Self {
         self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
@@ -166,10 +173,11 @@ impl Place {
         let text = format!(
             "data_dir = \"{}\"\n\
              [smtp]\nlisten = [\"127.0.0.1:0\"]\ndomains = [\"fb.example.com\"]\nhostname = \"mx.example.com\"\n\
-             [public]\nlisten = [\"127.0.0.1:0\"]\ntls = \"{}\"\n\
+             [public]\nlisten = [\"127.0.0.1:0\"]\ntls = \"{}\"\n{}\
              [api]\nlisten = [\"127.0.0.1:0\"]\n{store}{}",
             self.data_dir().display(),
             self.public_tls,
+            self.templates,
             self.extra
         );
         std::fs::write(&file, text).unwrap();
@@ -511,6 +519,7 @@ impl Place {
             extra: String::new(),
             public_tls: "self-made",
             wrapper: Vec::new(),
+            templates: String::new(),
         }
     }
 }

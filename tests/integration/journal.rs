@@ -597,6 +597,7 @@ async fn the_directory_is_mirrored() {
             id: tenant,
             name: "default".to_owned(),
             domain: None,
+            title: None,
         }],
         streams: vec![Stream {
             tenant,
@@ -604,6 +605,7 @@ async fn the_directory_is_mirrored() {
             name: "receipts".to_owned(),
             class: Class::Transactional,
             unsubscribe: true,
+            title: None,
         }],
         signing_keys: vec![SigningKey {
             tenant,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use desist::app::reception::{Parts, Reception};
 use desist::http::connection::{Limits, Server};
+use desist::http::public::pages::Pages;
 use desist::http::public::{self, ClickLimits, Public};
 use desist::index::Index;
 use desist::journal::{Entry, Journal, JournalConfig};
@@ -78,6 +79,7 @@ fn directory(root: u8) -> Directory {
             id: tenant,
             name: "default".to_owned(),
             domain: None,
+            title: None,
         }],
         streams: [
             ("news", Class::Marketing, false),
@@ -92,6 +94,7 @@ fn directory(root: u8) -> Directory {
             name: name.to_owned(),
             class,
             unsubscribe,
+            title: None,
         })
         .collect(),
         signing_keys: vec![SigningKey {
@@ -149,7 +152,8 @@ impl Door {
             token_receipts_per_hour: 0,
         });
         let tls = Tls::self_made(folder.path(), &[], Alpn::Http).unwrap();
-        let public = Public::new(reception, setting.limits).counting(metrics.clone(), clock);
+        let public = Public::new(reception, setting.limits, Pages::load(None).unwrap())
+            .counting(metrics.clone(), clock);
         let mut server = Server {
             router: public::router(public).into(),
             limits: Limits::PUBLIC,
@@ -636,9 +640,9 @@ fn a_browser_gets_a_page_for_its_answer() {
 fn a_reader_is_promised_what_the_opt_out_ends() {
     // C-007: the page's promise is the scope that the table of judgement gives to the token.
     let door = Door::open(Setting::default());
-    let this_kind = "you will no longer get this kind of mail";
-    let marketing = "you will get no more marketing mail";
-    let still = "Mail about your orders or your account may still come.";
+    let this_kind = "you will no longer receive “";
+    let marketing = "<bdi>default</bdi> will send you no more marketing mail.";
+    let still = "Messages about your orders or your account may still come.";
     for (stream, ends_itself) in [(1, true), (2, false), (3, true), (0, false), (9, false)] {
         let token = mint_for(&door.keyring, stream, "reader@example.com");
         let path = format!("/u/{token}");
@@ -647,6 +651,7 @@ fn a_reader_is_promised_what_the_opt_out_ends() {
         let done = door.curl(&path, &form);
         for page in [question, done] {
             let text = page.body.replace("You will", "you will");
+            assert!(text.contains("<bdi>default</bdi>"), "{text}");
             assert_eq!(text.contains(this_kind), ends_itself, "{stream}: {text}");
             assert_eq!(text.contains(marketing), !ends_itself, "{stream}: {text}");
             assert_eq!(text.contains(still), !ends_itself, "{stream}: {text}");

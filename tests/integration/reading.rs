@@ -156,6 +156,7 @@ pub(crate) fn tell_effect(effect: Effect) -> String {
         }
         Effect::CountSoft(failure) => format!("count-soft {failure}"),
         Effect::ResetSoft => "reset-soft".to_owned(),
+        Effect::Undo => "undo".to_owned(),
     }
 }
 

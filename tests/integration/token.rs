@@ -46,6 +46,7 @@ fn directory(tenants: &[u32], keys: &[(u32, KeyState)]) -> Directory {
         id,
         name: format!("tenant-{id}"),
         domain: None,
+        title: None,
     };
     Directory {
         root: Secret::new([7; 32]),

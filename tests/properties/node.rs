@@ -64,7 +64,11 @@ impl Node {
             purpose: Use::Feedback,
         };
         let token = keyring.mint(&mint).unwrap().text;
-        let door = public::Public::new(app.reception.clone(), public::ClickLimits::default());
+        let door = public::Public::new(
+            app.reception.clone(),
+            public::ClickLimits::default(),
+            public::pages::Pages::load(None).unwrap(),
+        );
         Self {
             journal: app.journal.clone(),
             api: api::router(app, &api::Limits::default(), stop),

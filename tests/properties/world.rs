@@ -36,6 +36,7 @@ impl World {
             id: TenantId::new(*number).unwrap(),
             name: format!("tenant-{number}"),
             domain: None,
+            title: None,
         };
         let stream = |number, class, unsubscribe| Stream {
             tenant: TenantId::DEFAULT,
@@ -43,6 +44,7 @@ impl World {
             name: format!("stream-{number}"),
             class,
             unsubscribe,
+            title: None,
         };
         Self {
             keyring: keyring(),

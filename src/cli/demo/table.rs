@@ -38,6 +38,7 @@ pub(super) fn changed(events: &[StoredEvent]) -> String {
             Effect::SuppressUnlessBraked { scope, .. } => format!("suppresses {scope}"),
             Effect::CountSoft(failure) => format!("counted ({failure})"),
             Effect::ResetSoft => "count begins anew".to_owned(),
+            Effect::Undo => "takes back".to_owned(),
         })
         .collect();
     if changes.is_empty() {

@@ -301,7 +301,7 @@ impl<'de> Deserialize<'de> for Nothing {
 }
 
 /// The type and subtype, lower-case, without parameters.
-fn media_type(headers: &HeaderMap) -> Option<String> {
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let essence = text.split(';').next().unwrap_or(text).trim();
     Some(

@@ -5,16 +5,23 @@
     reason = "written by the macro that describes the types"
 )]
 
+mod block;
+mod lines;
+mod spool;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{FromRequest as _, Request, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use self::block::Form;
+use self::lines::LinesParameters;
+pub use self::spool::SpoolPlace;
 use super::Api;
-use super::body::{Body, JsonBody};
+use super::body::{Body, JsonBody, media_type};
 use super::caller::{self, May};
 use super::problem::{Kind, Problem};
 use super::wire::{self, Bounded};
@@ -29,6 +36,10 @@ const MOST_ADDRESSES: usize = 100_000;
 
 /// A body from this size on is answered on a thread of its own: about a millisecond of work.
 const BULK_BYTES: usize = 64 * 1024;
+
+/// The media types of the line form: an address, or a JSON string, a line.
+pub(super) const LINES: &str = "text/plain";
+pub(super) const JSON_LINES: &str = "application/x-ndjson";
 
 /// Which addresses, and for which stream.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -105,29 +116,51 @@ struct BadAddress<'a> {
 ///
 /// Answered from memory; works while the store is away. An error, or no answer, never means "not
 /// suppressed". Bad addresses are named in `errors`, all others are answered.
+///
+/// Lists of any length are sent as lines: an address a line as `text/plain`, or a JSON string a line
+/// as `application/x-ndjson`. The lines that may be mailed come back in their order while the others
+/// are still being sent. What is no address is never among them. The last line is `# end checked=…
+/// suppressed=… errors=… as_of=…`; without it the answer is void.
 #[utoipa::path(
     post,
     path = "/v1/check",
     tag = "check",
     security(("bearer" = ["check"])),
-    request_body(content = CheckRequest<'_>, example = json!({
-        "stream": 3, "addresses": ["ann@example.com", "bob@example.com", "nobody"]
-    })),
-    responses((status = 200, description = "Who must not be mailed", body = CheckAnswer<'_>,
-        example = json!({
-            "checked": 3,
-            "suppressed": [{"index": 1, "address": "bob@example.com", "scope": "marketing",
-                "reason": "complaint", "since": "2026-11-21T12:00:00Z"}],
-            "errors": [{"index": 2, "address": "nobody", "error": "an address needs an @"}],
-            "as_of": "2026-11-21T12:00:05.123Z"
-        })))
+    params(LinesParameters),
+    request_body(content(
+        (CheckRequest<'_> = "application/json", example = json!({
+            "stream": 3, "addresses": ["ann@example.com", "bob@example.com", "nobody"]
+        })),
+        (String = "text/plain", example = "ann@example.com\nbob@example.com\nnobody\n"),
+        (String = "application/x-ndjson", example = "\"ann@example.com\"\n")
+    )),
+    responses((status = 200, description = "Who must not be mailed; as lines: who may be",
+        content(
+            (CheckAnswer<'_> = "application/json", example = json!({
+                "checked": 3,
+                "suppressed": [{"index": 1, "address": "bob@example.com", "scope": "marketing",
+                    "reason": "complaint", "since": "2026-11-21T12:00:00Z"}],
+                "errors": [{"index": 2, "address": "nobody", "error": "an address needs an @"}],
+                "as_of": "2026-11-21T12:00:05.123Z"
+            })),
+            (String = "text/plain", example = "ann@example.com\n\
+                # end checked=3 suppressed=1 errors=1 as_of=2026-11-21T12:00:05.123Z\n"),
+            (String = "application/x-ndjson", example = "\"ann@example.com\"\n\
+                # end checked=1 suppressed=0 errors=0 as_of=2026-11-21T12:00:05.123Z\n")
+        )))
 )]
 pub(super) async fn check(
     State(api): State<Api>,
     May { caller, .. }: May<caller::Check>,
-    JsonBody(body): JsonBody,
+    request: Request,
 ) -> Result<Response, Problem> {
     let tenant = caller.one_tenant()?;
+    match media_type(request.headers()).as_deref() {
+        Some(LINES) => return lines::answer(&api, tenant, Form::Plain, request),
+        Some(JSON_LINES) => return lines::answer(&api, tenant, Form::Json, request),
+        _ => {}
+    }
+    let JsonBody(body) = JsonBody::from_request(request, &api).await?;
     if body.bytes().len() < BULK_BYTES {
         return answer(&api, tenant, &body).map(wire::json);
     }

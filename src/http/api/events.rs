@@ -97,7 +97,7 @@ pub(super) struct EventItem {
 /// What an event changes.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EffectItem {
-    /// `suppress`, `hold`, `signal`, `count-soft` or `reset-soft`.
+    /// `suppress`, `hold`, `signal`, `count-soft`, `reset-soft` or `undo`.
     #[schema(value_type = String)]
     effect: &'static str,
     /// How much it stops.

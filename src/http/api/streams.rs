@@ -26,6 +26,9 @@ pub(super) struct StreamItem {
     class: Class,
     /// Whether an opt-out by its token ends this stream itself although it is transactional.
     unsubscribe: bool,
+    /// What readers know it by; null: its name.
+    #[schema(required = true)]
+    title: Option<String>,
 }
 
 /// A stream to create or to update.
@@ -48,6 +51,10 @@ pub(super) struct StreamRequest {
     /// given: as it was, `false` for a new stream.
     #[serde(default)]
     unsubscribe: Option<bool>,
+    /// What readers know it by, 1 to 100 characters. Not given: as it was; an empty text takes it
+    /// away.
+    #[serde(default)]
+    title: Option<String>,
 }
 
 impl From<Stream> for StreamItem {
@@ -57,6 +64,7 @@ impl From<Stream> for StreamItem {
             name,
             class,
             unsubscribe,
+            title,
             ..
         } = stream;
         Self {
@@ -64,6 +72,7 @@ impl From<Stream> for StreamItem {
             name,
             class,
             unsubscribe,
+            title,
         }
     }
 }
@@ -88,7 +97,7 @@ pub(super) struct PutAnswer {
     security(("bearer" = ["read"])),
     responses((status = 200, description = "All of them", body = Listing<StreamItem>,
         example = json!({"items": [{"number": 3, "name": "newsletter", "class": "marketing",
-            "unsubscribe": false}], "next": null})))
+            "unsubscribe": false, "title": "Weekly news"}], "next": null})))
 )]
 pub(super) async fn list(
     State(api): State<Api>,
@@ -108,14 +117,17 @@ pub(super) async fn list(
     tag = "management",
     security(("bearer" = ["admin"])),
     request_body(content = StreamRequest,
-        example = json!({"number": 3, "name": "newsletter", "class": "marketing"})),
+        example = json!({"number": 3, "name": "newsletter", "class": "marketing",
+            "title": "Weekly news"})),
     responses(
         (status = 201, description = "Created", body = PutAnswer, example = json!({
             "stream": {"number": 3, "name": "newsletter", "class": "marketing",
-                "unsubscribe": false}, "result": "created", "indexed": true})),
+                "unsubscribe": false, "title": "Weekly news"},
+            "result": "created", "indexed": true})),
         (status = 200, description = "Updated", body = PutAnswer, example = json!({
             "stream": {"number": 3, "name": "weekly", "class": "marketing",
-                "unsubscribe": false}, "result": "updated", "indexed": true})),
+                "unsubscribe": false, "title": null},
+            "result": "updated", "indexed": true})),
     )
 )]
 pub(super) async fn create(
@@ -128,12 +140,14 @@ pub(super) async fn create(
         name,
         class,
         unsubscribe,
+        title,
     } = request;
     let change = StreamChange {
         number,
         name,
         class,
         unsubscribe,
+        title,
     };
     let done = put(&api.app, caller.one_tenant()?, change).await?;
     let (status, result) = if done.created {
@@ -153,7 +167,9 @@ impl From<PutStreamError> for Problem {
     fn from(error: PutStreamError) -> Self {
         let detail = error.to_string();
         match error {
-            PutStreamError::Zero | PutStreamError::Name => Self::new(Kind::InvalidRequest, detail),
+            PutStreamError::Zero | PutStreamError::Name | PutStreamError::Title => {
+                Self::new(Kind::InvalidRequest, detail)
+            }
             PutStreamError::NameTaken(stream) => {
                 Self::new(Kind::NameTaken, detail).with("stream", stream)
             }

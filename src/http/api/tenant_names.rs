@@ -50,6 +50,7 @@ mod tests {
             id: TenantId::new(number).unwrap(),
             name: (*name).to_owned(),
             domain: None,
+            title: None,
         };
         Arc::new(Directory {
             root: Secret::new([0; 32]),

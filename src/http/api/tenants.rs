@@ -20,15 +20,24 @@ pub(super) struct TenantItem {
     /// The domain that its tokens are minted on; null: the installation's first.
     #[schema(required = true)]
     domain: Option<String>,
+    /// What readers know it by; null: its name.
+    #[schema(required = true)]
+    title: Option<String>,
 }
 
 impl From<&Tenant> for TenantItem {
     fn from(tenant: &Tenant) -> Self {
-        let Tenant { id, name, domain } = tenant;
+        let Tenant {
+            id,
+            name,
+            domain,
+            title,
+        } = tenant;
         Self {
             number: id.get(),
             name: name.clone(),
             domain: domain.clone(),
+            title: title.clone(),
         }
     }
 }
@@ -52,7 +61,8 @@ pub(super) struct TenantsParameters {
     security(("bearer" = ["read"])),
     params(TenantsParameters),
     responses((status = 200, description = "A page", body = Listing<TenantItem>,
-        example = json!({"items": [{"number": 1, "name": "default", "domain": null}],
+        example = json!({"items": [{"number": 1, "name": "default", "domain": null,
+            "title": "Example Shop"}],
             "next": null})))
 )]
 pub(super) async fn list(

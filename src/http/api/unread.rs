@@ -17,6 +17,10 @@ const DISCARDED: u64 = 64 * 1024;
 /// How long they are waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Stands in the extensions of an answer that reads the body while it is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReadWhileAnswered;
+
 /// What may be left of a request's body; `None` if it has none.
 #[derive(Debug)]
 pub(super) struct Unread(Option<Shared>);

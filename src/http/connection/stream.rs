@@ -8,21 +8,23 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// Fails with `TimedOut` when no byte that waits to be written leaves for too long. Reading is not
-/// concerned.
+/// Fails with `TimedOut` when no byte that waits to be written leaves for too long. What is read
+/// excuses the peer, where clients may write all before they read.
 #[derive(Debug)]
 pub(super) struct Unstalled<S> {
     stream: S,
     limit: Duration,
+    reading_excuses: bool,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Unstalled<S> {
-    pub(super) const fn new(stream: S, limit: Duration) -> Self {
+    pub(super) const fn new(stream: S, limit: Duration, reading_excuses: bool) -> Self {
         Self {
             stream,
             limit,
+            reading_excuses,
             stalled: None,
         }
     }
@@ -55,7 +57,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Unstalled<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if self.reading_excuses && read.is_ready() && buf.filled().len() > before {
+            self.stalled = None;
+        }
+        read
     }
 }
 

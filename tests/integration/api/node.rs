@@ -93,6 +93,7 @@ impl Node {
             id: TenantId::new(2).unwrap(),
             name: "other".to_owned(),
             domain: Some("fb.other.example".to_owned()),
+            title: None,
         };
         store.put_tenant(&other, clock.now()).await.unwrap();
         for (number, name, class) in [
@@ -105,6 +106,7 @@ impl Node {
                 name: name.to_owned(),
                 class,
                 unsubscribe: false,
+                title: None,
             };
             store.put_stream(&stream, clock.now()).await.unwrap();
         }

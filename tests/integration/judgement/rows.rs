@@ -81,6 +81,12 @@ one-click revoked not-asked          -> unsubscribe-revoked-key: none: hold stre
 one-click missing passed             -> unsubscribe-unproven: none: hold marketing unsubscribe unproven
 one-click missing not-asked          -> unsubscribe-unproven: none: hold marketing unsubscribe unproven
 
+# the page's undo: its nonce is the proof, and without it nothing follows (C-047)
+undo valid                           -> undo: token: undo
+undo revoked not-asked               -> undo: token: undo
+undo-unproven valid                  -> undo-unproven: token: 
+undo-unproven missing passed         -> undo-unproven: none: 
+
 # recorded without effect, whatever the proof (B-021, B-022, C-042)
 not-spam valid                       -> not-spam: token: 
 not-spam missing passed              -> not-spam: none: 
@@ -139,7 +145,7 @@ relayed valid secret                 -> relayed: token:
 relayed missing                      -> relayed: none: 
 ";
 
-const WHATS: [(&str, What); 24] = [
+const WHATS: [(&str, What); 26] = [
     ("abuse", What::Abuse),
     ("other", What::OtherComplaint),
     ("unknown", What::UnknownComplaint),
@@ -147,6 +153,8 @@ const WHATS: [(&str, What); 24] = [
     ("opt-out", What::OptOutReport),
     ("mail", What::UnsubscribeMail),
     ("one-click", What::OneClick),
+    ("undo", What::Undo { is_proven: true }),
+    ("undo-unproven", What::Undo { is_proven: false }),
     ("auth-failure", What::AuthFailure),
     ("hard", What::Fate(Fate::Hard)),
     ("elsewhere", What::Fate(Fate::HardElsewhere)),
@@ -338,7 +346,7 @@ fn no_unproven_bounce_suppresses_or_counts() {
                 Effect::ResetSoft => assert!(proven && fate == Fate::Delivered, "{case:?}"),
                 Effect::Hold { .. } => assert!(bad && !proven, "{case:?}"),
                 Effect::Signal => assert!(proven && fate == Fate::Ours, "{case:?}"),
-                Effect::Suppress { .. } => panic!("{case:?}"),
+                Effect::Suppress { .. } | Effect::Undo => panic!("{case:?}"),
             }
         }
     }

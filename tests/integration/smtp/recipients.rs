@@ -18,6 +18,7 @@ fn served(current: bool) -> Served {
         id: TenantId::DEFAULT,
         name: "default".to_owned(),
         domain: None,
+        title: None,
     };
     let signing_key = SigningKey {
         tenant: TenantId::DEFAULT,

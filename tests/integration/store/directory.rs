@@ -16,6 +16,7 @@ fn stream(number: u16, name: &str) -> Stream {
         name: name.to_owned(),
         class,
         unsubscribe: false,
+        title: None,
     }
 }
 
@@ -24,6 +25,7 @@ fn tenant(number: u32, name: &str) -> Tenant {
         id: TenantId::new(number).unwrap(),
         name: name.to_owned(),
         domain: None,
+        title: None,
     }
 }
 

@@ -47,6 +47,7 @@ pub(super) async fn a_tenant_sees_its_own(world: &World) {
         id: other,
         name: "b".to_owned(),
         domain: None,
+        title: None,
     };
     let seq = store.put_tenant(&tenant, NOW).await.unwrap();
     assert_eq!(seq, Some(2));

@@ -125,6 +125,7 @@ pub(super) async fn a_lift_ends_only_what_it_names(world: &World) {
         id: TenantId::new(2).unwrap(),
         name: "b".into(),
         domain: None,
+        title: None,
     };
     store.put_tenant(&other_tenant, NOW).await.unwrap();
     let mut all = Vec::new();
@@ -350,6 +351,7 @@ pub(super) async fn scan_gives_what_stands_of_all_tenants(world: &World) {
                     id: tenant,
                     name: format!("t{number}"),
                     domain: None,
+                    title: None,
                 },
                 NOW,
             )
