@@ -7,9 +7,9 @@
 )]
 
 mod carriers;
+mod examples;
 mod finder;
 mod keyring;
-mod python;
 mod vectors;
 
 use data_encoding::HEXLOWER;
