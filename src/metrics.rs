@@ -85,7 +85,41 @@ words! {
     }
 }
 
+words! {
+    /// How a mail server asks whether it may send.
+    pub enum LookupForm as "look-up form" {
+        /// Postfix's netstrings.
+        Socketmap = "socketmap",
+        /// Postfix's attributes.
+        Policy = "policy",
+        /// A line each.
+        Line = "line",
+    }
+}
+
+words! {
+    /// What a mail server was answered.
+    pub enum LookupAnswer as "look-up answer" {
+        /// Nothing stops the mail.
+        Allowed = "allowed",
+        /// Something does.
+        Suppressed = "suppressed",
+        /// What was named is no address.
+        Invalid = "invalid",
+        /// Nobody can tell now.
+        Temporary = "temporary",
+        /// The list does not exist.
+        Unknown = "unknown",
+    }
+}
+
 impl Metrics {
+    /// A mail server asked and was answered.
+    pub fn lookup(&self, form: LookupForm, answer: LookupAnswer) {
+        let labels = [("form", form.as_str()), ("answer", answer.as_str())];
+        self.0.lookups.get_or_create(&labels).inc();
+    }
+
     /// A receipt was committed.
     pub fn receipt(&self, door: Door, role: Role) {
         let labels = [("door", door.as_str()), ("role", role.as_str())];
@@ -329,6 +363,11 @@ mod tests {
         }
         for code in 0..u16::MAX {
             metrics.smtp_reply(code);
+        }
+        for form in LookupForm::ALL {
+            for answer in LookupAnswer::ALL {
+                metrics.lookup(*form, *answer);
+            }
         }
         metrics.smtp_session_ended(true);
         metrics.smtp_session_ended(false);

@@ -102,6 +102,12 @@ impl Check {
         answers
     }
 
+    /// What stops mail to one address.
+    pub fn address(&self, address: &Address) -> Option<Hit> {
+        let keys: Vec<RecipientKey> = self.keys.recipient_keys(address).collect();
+        self.recipient(&keys)
+    }
+
     /// What stops mail to this recipient, given under every address-key generation.
     pub fn recipient(&self, keys: &[RecipientKey]) -> Option<Hit> {
         self.index.look_up(self.tenant, keys, self.asked)

@@ -6,5 +6,6 @@ mod calls;
 mod command_line;
 mod description;
 mod evidence;
+mod lookup;
 mod node;
 mod replay;

@@ -22,6 +22,7 @@ mod harness;
 mod image;
 mod journal;
 mod judgement;
+mod lookup;
 mod lossless;
 mod minting;
 mod net;

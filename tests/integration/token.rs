@@ -1,7 +1,6 @@
 //! Tokens: known answers, keys, finding, and the places of a mail that carry them.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
