@@ -17,6 +17,7 @@ mod config;
 mod connection;
 mod corpus;
 mod fire;
+mod first;
 mod floods;
 mod harness;
 mod image;
