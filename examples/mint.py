@@ -8,6 +8,7 @@ usage: mint.py SIGNING_KEY_HEX SERIAL ADDRESS_KEY_HEX ADDRESS TENANT STREAM [REF
 import base64
 import hashlib
 import hmac
+import re
 import struct
 import sys
 import unicodedata
@@ -17,12 +18,16 @@ URL = "https://u.example.com"  # the public HTTPS door
 
 
 def canonical(address: str) -> str:
-    """Enough for addresses whose domain is written in ASCII; `POST /v1/tokens` mints for all."""
-    local, at, domain = address.strip(" \t\r\n\f").rpartition("@")
-    if not (at and local and domain.isascii()) or set(local) & set(' "(),:;<>@[\\]'):
-        sys.exit("mint.py: no address, or one that this example does not know to write")
+    """Enough for addresses without quotes whose domain is written in ASCII (as xn--… where it is
+    international); `POST /v1/tokens` mints for all."""
+    local, _, domain = address.strip(" \t\r\n\f").rpartition("@")
     local = unicodedata.normalize("NFC", "".join(c.lower() for c in local))
-    return f"{local}@{domain.removesuffix('.').lower()}"
+    domain = domain.removesuffix(".").lower()
+    plain = re.fullmatch(r'[^\s\x00-\x20"(),:;<>@\[\\\]\x7f-\x9f]+', local)
+    long = len(local.encode()) > 256 or len(f"{local}@{domain}".encode()) > 512
+    if long or not plain or not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", domain):
+        sys.exit("mint.py: no address, or one that this example does not know to write")
+    return f"{local}@{domain}"
 
 
 def mac(key: bytes, message: bytes) -> bytes:

@@ -31,7 +31,8 @@ start_sink() {
     sink=127.0.0.1:$port
 }
 
-# Everything is delivered to nowhere. Sets $postfix to its address.
+# start_postfix [RESTRICTION]: what is asked about each recipient. Everything is delivered to nowhere.
+# Sets $postfix to its address.
 start_postfix() {
     local port conf=$scratch/postfix
     port=$(free_port)
@@ -55,7 +56,7 @@ local_transport = discard
 relay_transport = discard
 alias_maps =
 local_recipient_maps =
-smtpd_recipient_restrictions =
+smtpd_recipient_restrictions = ${1-}
 smtpd_relay_restrictions = permit_mynetworks, reject
 smtpd_client_connection_count_limit = 0
 smtpd_peername_lookup = no

@@ -46,6 +46,15 @@ pub struct App {
     pub settings: Arc<Settings>,
 }
 
+impl App {
+    /// Whether the index has reached the feed's head within `max_staleness`, by this node's own
+    /// clock: the store's may be another one.
+    pub fn is_fresh(&self) -> bool {
+        let reached = self.follower.position().reached;
+        self.clock.tick().since(reached) <= self.settings.max_staleness
+    }
+}
+
 /// Settings of the application layer.
 #[derive(Debug, Clone)]
 pub struct Settings {

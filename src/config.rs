@@ -22,7 +22,7 @@ pub use example::example;
 pub use mistake::{ConfigErrors, Mistake, Source};
 pub use quantity::Size;
 pub use sections::{
-    Api, Config, Journal, Limits, Log, Mailbox, Policy, Public, Smtp, Store, Stream, Tenant,
+    Api, Config, Journal, Limits, Log, Lookup, Mailbox, Policy, Public, Smtp, Store, Stream, Tenant,
 };
 pub use values::{
     Domain, LogFormat, LogLevel, MailboxAddress, Name, PublicUrl, Rate, SealKeyFile, StoreUrl,
@@ -85,6 +85,16 @@ impl Config {
             .collect();
         if self.api.listen.iter().any(|at| !at.ip().is_loopback()) {
             warnings.push("the API listens beyond this machine, in plain HTTP".to_owned());
+        }
+        if self
+            .lookup
+            .listen
+            .iter()
+            .flatten()
+            .any(|at| !at.ip().is_loopback())
+        {
+            let text = "look-ups are answered beyond this machine, whoever asks";
+            warnings.push(text.to_owned());
         }
         warnings
     }

@@ -33,7 +33,7 @@
 //! | L2 | [`metrics`] · [`store`] · [`journal`] · [`index`] | what is kept |
 //! | L3 | [`app`] | what desist does, without protocol types |
 //! | L4 | [`net`] | accepting, TLS, stopping |
-//! | L5 | [`mail_server`] · [`http`] | the doors |
+//! | L5 | [`mail_server`] · [`lookup_server`] · [`http`] | the doors, and the listener that mail servers ask |
 //! | L6 | [`config`] · [`serve`] · [`telemetry`] · [`cli`] | putting it together |
 //!
 //! # Invariants
@@ -146,6 +146,7 @@ pub mod http;
 pub mod index;
 pub mod journal;
 pub mod judge;
+pub mod lookup_server;
 pub mod mail_server;
 pub mod metrics;
 pub mod model;

@@ -85,7 +85,41 @@ words! {
     }
 }
 
+words! {
+    /// How a mail server asks whether it may send.
+    pub enum LookupForm as "look-up form" {
+        /// Postfix's netstrings.
+        Socketmap = "socketmap",
+        /// Postfix's attributes.
+        Policy = "policy",
+        /// A line each.
+        Line = "line",
+    }
+}
+
+words! {
+    /// What a mail server was answered.
+    pub enum LookupAnswer as "look-up answer" {
+        /// Nothing stops the mail.
+        Allowed = "allowed",
+        /// Something does.
+        Suppressed = "suppressed",
+        /// What was named is no address.
+        Invalid = "invalid",
+        /// Nobody can tell now.
+        Temporary = "temporary",
+        /// The list does not exist.
+        Unknown = "unknown",
+    }
+}
+
 impl Metrics {
+    /// A mail server asked and was answered.
+    pub fn lookup(&self, form: LookupForm, answer: LookupAnswer) {
+        let labels = [("form", form.as_str()), ("answer", answer.as_str())];
+        self.0.lookups.get_or_create(&labels).inc();
+    }
+
     /// A receipt was committed.
     pub fn receipt(&self, door: Door, role: Role) {
         let labels = [("door", door.as_str()), ("role", role.as_str())];
@@ -307,6 +341,12 @@ mod tests {
                 metrics.token_failure(door, *why);
             }
         }
+        for class in BounceClass::ALL {
+            for severity in Severity::ALL {
+                metrics.bounce(*class, *severity);
+            }
+        }
+        metrics.slowed_down(Door::Smtp);
         for kind in EventKind::ALL.iter().copied() {
             for proof in Proof::ALL {
                 metrics.event(kind, *proof);
@@ -329,6 +369,11 @@ mod tests {
         }
         for code in 0..u16::MAX {
             metrics.smtp_reply(code);
+        }
+        for form in LookupForm::ALL {
+            for answer in LookupAnswer::ALL {
+                metrics.lookup(*form, *answer);
+            }
         }
         metrics.smtp_session_ended(true);
         metrics.smtp_session_ended(false);
@@ -392,6 +437,70 @@ mod tests {
         assert_eq!(of("desist_unmatched_complaints"), REPORTERS + 1);
         let places = FoundIn::ALL.len();
         assert_eq!(of("desist_complaint_tokens"), places * (REPORTERS + 1));
+    }
+
+    /// The expressions of the alert rules and of the dashboard.
+    fn expressions() -> Vec<String> {
+        fn collect(value: &serde_json::Value, into: &mut Vec<String>) {
+            match value {
+                serde_json::Value::Object(members) => {
+                    into.extend(
+                        members
+                            .get("expr")
+                            .map(|it| it.as_str().unwrap().to_owned()),
+                    );
+                    members.values().for_each(|it| collect(it, into));
+                }
+                serde_json::Value::Array(items) => items.iter().for_each(|it| collect(it, into)),
+                _ => {}
+            }
+        }
+        let rules = include_str!("../config/prometheus-rules.yml");
+        let of_a_rule = |line: &str| Some(line.trim().strip_prefix("expr: ")?.to_owned());
+        let mut all: Vec<String> = rules.lines().filter_map(of_a_rule).collect();
+        assert!(all.len() >= 10, "{}", all.len());
+        let board = include_str!("../config/grafana.json");
+        collect(&serde_json::from_str(board).unwrap(), &mut all);
+        assert!(all.len() >= 40, "{}", all.len());
+        all
+    }
+
+    // G-032
+    #[test]
+    fn rules_and_dashboard_name_what_is_exported() {
+        let text = filled().render();
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        for expression in expressions() {
+            let words: Vec<&str> = expression.split(|c: char| !is_word(c)).collect();
+            let names = words.iter().filter(|word| word.starts_with("desist_"));
+            let mut found = Vec::new();
+            for name in names {
+                let of_it = samples(&text).filter(|line| {
+                    let rest = line.strip_prefix(name);
+                    rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+                });
+                let before = found.len();
+                found.extend(of_it);
+                assert!(found.len() > before, "{name} is not exported: {expression}");
+            }
+            // What Prometheus adds, and what histograms have.
+            let foreign = ["instance", "job", "le"];
+            let groups = expression.split(" by (").skip(1);
+            let grouped = groups.flat_map(|rest| rest.split(')').next().unwrap().split(", "));
+            let matched = expression.split(['{', ',']).skip(1).filter_map(|rest| {
+                let (label, _) = rest.trim_start().split_once('=')?;
+                label.chars().all(is_word).then_some(label)
+            });
+            for label in grouped
+                .chain(matched)
+                .filter(|label| !foreign.contains(label))
+            {
+                let there = found
+                    .iter()
+                    .any(|line| line.contains(&format!("{label}=\"")));
+                assert!(there, "no label {label}: {expression}");
+            }
+        }
     }
 
     // G-032: the names that dashboards rely on

@@ -59,6 +59,8 @@ pub struct Listening {
     pub public: Vec<SocketAddr>,
     /// The private API.
     pub api: Vec<SocketAddr>,
+    /// The listener for mail servers; often none.
+    pub lookup: Vec<SocketAddr>,
 }
 
 /// Why a server does not start.
@@ -77,7 +79,7 @@ pub enum ServeError {
     /// An address cannot be listened on.
     #[error("cannot listen on {address} for {listener}: {source}")]
     Listen {
-        /// `smtp`, `public` or `api`.
+        /// `smtp`, `public`, `api` or `lookup`.
         listener: &'static str,
         /// The address.
         address: SocketAddr,

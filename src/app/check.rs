@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::app::App;
 use crate::index::{Asked, Batch, Hit, Index};
-use crate::model::address::{AddressError, AddressReader};
+use crate::model::address::{Address, AddressError, AddressReader};
 use crate::model::clock::Timestamp;
 use crate::model::recipient::RecipientKey;
 use crate::model::stream::StreamNumber;
@@ -101,6 +101,12 @@ impl Check {
             begins += piece.len();
         }
         answers
+    }
+
+    /// What stops mail to one address.
+    pub fn address(&self, address: &Address) -> Option<Hit> {
+        let keys: Vec<RecipientKey> = self.keys.recipient_keys(address).collect();
+        self.recipient(&keys)
     }
 
     /// What stops mail to this recipient, given under every address-key generation.

@@ -28,6 +28,9 @@ section! {
         public: Public = section;
         /// The API for your own systems. Never open it to the world.
         api: Api = section;
+        /// The listener that mail servers ask before they send: Postfix (socketmap, policy service),
+        /// Exim. It asks for no key: never open it to the world.
+        lookup: Lookup = section;
         /// Where receipts, events and suppressions are kept.
         store: Store = section;
         /// What is acknowledged but not yet in the store, on this machine.
@@ -93,6 +96,18 @@ section! {
         listen: Vec<SocketAddr> = default(vec![local(8080)]);
         /// How old the index may be before /readyz/check says that this node is not ready.
         max_staleness: Duration = default(Duration::from_secs(30));
+    }
+}
+
+section! {
+    /// The listener for mail servers.
+    pub struct Lookup {
+        /// Addresses to listen on, IP:PORT. Without any it is closed.
+        listen: Option<Vec<SocketAddr>> = unset("[\"127.0.0.1:8026\"]");
+        /// Sessions at a time.
+        sessions: usize = default(1000);
+        /// How long a session may take to ask its next question.
+        idle: Duration = default(Duration::from_mins(10));
     }
 }
 

@@ -28,6 +28,7 @@ impl Announcer {
 
     pub(super) fn api(self, listening: &Listening) {
         self.say("api", &listening.api);
+        self.say("lookup", &listening.lookup);
     }
 
     fn say(self, listener: &str, addresses: &[SocketAddr]) {
@@ -50,6 +51,7 @@ pub(super) fn write_file(path: &Path, listening: &Listening) -> Result<(), Serve
         ("smtp", &listening.smtp),
         ("public", &listening.public),
         ("api", &listening.api),
+        ("lookup", &listening.lookup),
     ];
     for (listener, addresses) in listeners {
         for address in addresses {

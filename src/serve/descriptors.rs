@@ -14,6 +14,8 @@ pub(super) struct Places {
     pub(super) smtp_per_ip: usize,
     pub(super) public: usize,
     pub(super) api: usize,
+    /// 0 if nothing listens for mail servers.
+    pub(super) lookup: usize,
 }
 
 impl Places {
@@ -32,6 +34,7 @@ impl Places {
             smtp_sessions = fewer.smtp,
             public_sessions = fewer.public,
             api_sessions = fewer.api,
+            lookup_sessions = fewer.lookup,
             "the limit of open files is too low for all sessions; fewer are accepted"
         );
         fewer
@@ -41,6 +44,7 @@ impl Places {
         self.smtp
             .saturating_add(self.public)
             .saturating_add(self.api)
+            .saturating_add(self.lookup)
     }
 
     /// In proportion, so that all together need no more than `open` descriptors.
@@ -53,6 +57,11 @@ impl Places {
             smtp_per_ip: part(self.smtp_per_ip),
             public: part(self.public),
             api: part(self.api),
+            lookup: if self.lookup == 0 {
+                0
+            } else {
+                part(self.lookup)
+            },
         }
     }
 }
@@ -92,6 +101,7 @@ mod tests {
         smtp_per_ip: 100,
         public: 10_000,
         api: 4_000,
+        lookup: 0,
     };
 
     #[test]
@@ -102,8 +112,14 @@ mod tests {
             smtp_per_ip: 10,
             public: 1_000,
             api: 400,
+            lookup: 0,
         };
         assert_eq!(some, tenth);
+        let asked = Places {
+            lookup: 1_000,
+            ..ALL
+        };
+        assert_eq!(asked.within(RESERVE + 1_600).lookup, 100);
         for open in [1_024, 4_096, 15_000] {
             assert!(ALL.within(open).sessions() + RESERVE <= open, "{open}");
         }

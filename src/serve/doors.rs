@@ -14,6 +14,7 @@ use crate::config::{Config, TlsMode};
 use crate::http::connection;
 use crate::http::public::pages::Pages;
 use crate::http::public::{self, ClickLimits, Public};
+use crate::lookup_server;
 use crate::mail_server;
 use crate::net::accept::{AcceptLimits, Sessions};
 use crate::net::certificate::SELF_MADE_FILE;
@@ -26,13 +27,15 @@ pub(super) struct Bound {
     smtp: Vec<TcpListener>,
     public: Vec<TcpListener>,
     api: Vec<TcpListener>,
+    lookup: Vec<TcpListener>,
     places: Places,
 }
 
-/// The API's listeners, which are opened later than the doors.
+/// The API's listeners and those for mail servers, which are opened later than the doors.
 pub(super) struct ApiDoor {
     listeners: Vec<TcpListener>,
     sessions: usize,
+    lookup: (Vec<TcpListener>, usize),
 }
 
 /// How often certificate files are looked at.
@@ -49,21 +52,31 @@ const API_SESSIONS: usize = 4_096;
 impl Bound {
     /// Binds; connections to the API come in on threads of its own.
     pub(super) async fn bind(config: &Config, of_the_api: &Handle) -> Result<Self, ServeError> {
-        let api = config.api.listen.clone();
-        let api = of_the_api.spawn(async move { bind("api", &api).await });
+        let (api, lookup) = (config.api.listen.clone(), config.lookup.listen.clone());
+        let lookup = lookup.unwrap_or_default();
+        let bound = of_the_api.spawn(async move {
+            Ok::<_, ServeError>((bind("api", &api).await?, bind("lookup", &lookup).await?))
+        });
+        let (api, lookup) = bound
+            .await
+            .map_err(|error| ServeError::Threads(error.into()))??;
         Ok(Self {
             smtp: bind("smtp", &config.smtp.listen).await?,
             public: bind("public", &config.public.listen).await?,
-            api: api
-                .await
-                .map_err(|error| ServeError::Threads(error.into()))??,
             places: Places {
+                lookup: if lookup.is_empty() {
+                    0
+                } else {
+                    config.lookup.sessions
+                },
                 smtp: config.limits.sessions,
                 smtp_per_ip: config.limits.sessions_per_ip,
                 public: PUBLIC_SESSIONS,
                 api: API_SESSIONS,
             }
             .made_room_for(),
+            api,
+            lookup,
         })
     }
 
@@ -72,6 +85,7 @@ impl Bound {
             smtp: addresses("smtp", &self.smtp)?,
             public: addresses("public", &self.public)?,
             api: addresses("api", &self.api)?,
+            lookup: addresses("lookup", &self.lookup)?,
         })
     }
 
@@ -87,6 +101,7 @@ impl Bound {
             smtp_per_ip,
             public,
             api,
+            lookup,
         } = self.places;
         let limits = AcceptLimits {
             sessions: smtp,
@@ -101,6 +116,7 @@ impl Bound {
         Ok(ApiDoor {
             listeners: self.api,
             sessions: api,
+            lookup: (self.lookup, lookup),
         })
     }
 }
@@ -182,22 +198,37 @@ fn watch(tls: &Tls, listener: &'static str, interior: &Interior, stop: &Stop) {
     });
 }
 
-/// Serves the API on its listeners.
-pub(super) fn open_api(door: ApiDoor, router: connection::Routes, stop: &Stop) {
+/// Serves the API and mail servers on their listeners.
+pub(super) fn open_api(
+    door: ApiDoor,
+    router: connection::Routes,
+    asked: &lookup_server::Context,
+    stop: &Stop,
+) {
+    let (listeners, sessions) = door.lookup;
+    let sessions = from_anywhere(sessions);
+    for listener in listeners {
+        let serving = lookup_server::serve(listener, asked.clone(), sessions.clone());
+        stop.spawn(serving);
+    }
     let server = connection::Server {
         router,
         limits: connection::Limits::PRIVATE,
         tls: None,
         stop: stop.clone(),
     };
-    // The operator's own systems may all come from one address.
-    let sessions = Sessions::from(AcceptLimits {
-        sessions: door.sessions,
-        sessions_per_ip: door.sessions,
-    });
+    let sessions = from_anywhere(door.sessions);
     for listener in door.listeners {
         stop.spawn(server.clone().listen(listener, sessions.clone()));
     }
+}
+
+/// The operator's own systems may all come from one address.
+fn from_anywhere(sessions: usize) -> Sessions {
+    Sessions::from(AcceptLimits {
+        sessions,
+        sessions_per_ip: sessions,
+    })
 }
 
 async fn bind(

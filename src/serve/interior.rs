@@ -20,6 +20,7 @@ use crate::index::Index;
 use crate::journal::Journal;
 use crate::judge::Policy;
 use crate::judge::history::BouncePolicy;
+use crate::lookup_server;
 use crate::mail_server;
 use crate::metrics::Metrics;
 use crate::model::clock::Clock;
@@ -210,7 +211,13 @@ impl Interior {
             journal: self.journal.clone(),
             metrics: self.metrics.clone(),
         }));
-        doors::open_api(running.api, routes.clone(), &running.of_the_api);
+        let asked = lookup_server::Context {
+            app: Arc::clone(&running.app),
+            metrics: self.metrics.clone(),
+            idle: self.config.lookup.idle,
+            stop: running.of_the_api.clone(),
+        };
+        doors::open_api(running.api, routes.clone(), &asked, &running.of_the_api);
         let stopping = running.behind.soft().clone();
         let store = match running.store {
             Some(store) => Some(store),

@@ -8,6 +8,7 @@ mod command_line;
 mod description;
 mod evidence;
 mod explain;
+mod lookup;
 mod node;
 mod replay;
 mod stats;

@@ -244,7 +244,7 @@ impl Running {
     }
 
     /// The address in the next line, which must be about that listener.
-    fn listening(&mut self, listener: &str) -> SocketAddr {
+    pub(crate) fn listening(&mut self, listener: &str) -> SocketAddr {
         let Some(Ok(line)) = self.lines.next() else {
             panic!("the server ended before it was ready:\n{}", self.log());
         };

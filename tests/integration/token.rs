@@ -1,15 +1,14 @@
 //! Tokens: known answers, keys, finding, and the places of a mail that carry them.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
 
 mod carriers;
+mod examples;
 mod finder;
 mod keyring;
-mod python;
 mod vectors;
 
 use data_encoding::HEXLOWER;

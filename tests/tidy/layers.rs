@@ -16,7 +16,7 @@ const ORDER: [&[&str]; 17] = [
     &["auth"],
     &["app"],
     &["net"],
-    &["mail_server", "http"],
+    &["mail_server", "lookup_server", "http"],
     &["config"],
     &["serve"],
     &["telemetry"],

@@ -181,8 +181,13 @@ impl Body {
         &self.bytes
     }
 
-    /// The bytes as JSON.
+    /// The bytes as a JSON object.
     pub(super) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
+        // A list of values in the order of the members would be read too, which nobody means.
+        if self.bytes.trim_ascii_start().first() == Some(&b'[') {
+            let problem = Problem::new(Kind::InvalidJson, "the body is a list, not an object");
+            return Err(problem.with("line", 1).with("column", 1));
+        }
         serde_json::from_slice(&self.bytes).map_err(|error| Problem::json(&error))
     }
 

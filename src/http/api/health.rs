@@ -103,12 +103,12 @@ pub(super) struct CheckReady {
 pub(super) async fn check(State(api): State<Api>) -> Result<Answer<CheckReady>, Problem> {
     let app = &api.app;
     let not_ready = |why: &str| Problem::later(Kind::NotReady, why, 1);
-    let position = app.follower.position();
-    let as_of = position
+    let as_of = app
+        .follower
+        .position()
         .as_of
         .ok_or_else(|| not_ready("the index is still being loaded"))?;
-    // By this node's own clock: the store's may be another one.
-    if app.clock.tick().since(position.reached) > app.settings.max_staleness {
+    if !app.is_fresh() {
         let seconds = app.settings.max_staleness.as_secs();
         let why = format!("the index is older than max_staleness ({seconds} s)");
         return Err(not_ready(&why).with("as_of", as_of.to_string()));

@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::caller::{May, Read};
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
 use super::wire::{Answer, Listing, Parameters};
-use crate::model::tenant::Tenant;
+use crate::model::tenant::{Tenant, TenantId};
 
 /// A tenant.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,6 +48,7 @@ impl From<&Tenant> for TenantItem {
 #[into_params(parameter_in = Query)]
 pub(super) struct TenantsParameters {
     /// The `next` of the page before.
+    #[param(maximum = 16_777_215)]
     after: Option<u32>,
     /// Items of a page, 1 to 1,000; 100 if not given.
     limit: Option<u32>,
@@ -74,6 +75,10 @@ pub(super) async fn list(
     let directory = api.app.reception.directory();
     let own = caller.key.tenant;
     let behind = asked.after.unwrap_or(0);
+    if behind > TenantId::MAX {
+        let detail = format!("after: a tenant's number, at most {}", TenantId::MAX);
+        return Err(Problem::new(Kind::InvalidRequest, detail));
+    }
     let mut found = directory
         .tenants
         .iter()

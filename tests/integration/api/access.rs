@@ -95,6 +95,24 @@ async fn a_key_of_a_tenant_is_for_that_tenant() {
         (first["items"].as_array().unwrap().len(), &first["next"]),
         (1, &json!("1"))
     );
+    let beyond = node.get("/v1/tenants?after=16777216").await;
+    assert_eq!(beyond.problem(), "invalid-request");
+}
+
+// A list of the members' values, in their order, is not what the document says.
+#[tokio::test]
+async fn a_body_is_an_object() {
+    let node = Node::start().await;
+    for (path, body) in [
+        ("/v1/check", json!([null, ["alice@example.net"]])),
+        ("/v1/tokens", json!([1, [{"address": "alice@example.net"}]])),
+    ] {
+        assert_eq!(
+            node.post(path, &body).await.problem(),
+            "invalid-json",
+            "{path}"
+        );
+    }
 }
 
 #[tokio::test]

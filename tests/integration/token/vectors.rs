@@ -18,11 +18,11 @@ pub(super) struct Vectors {
     signing_keys: BTreeMap<u32, String>,
     pub(super) valid: Vec<Valid>,
     invalid: Vec<Invalid>,
-    not_addresses: Vec<String>,
+    pub(super) not_addresses: Vec<String>,
     derived: Derived,
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Clone, serde::Deserialize)]
 pub(super) struct Valid {
     pub(super) name: String,
     pub(super) key: u32,
