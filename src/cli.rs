@@ -11,6 +11,8 @@ mod held;
 mod key;
 mod lift;
 mod list;
+mod mail;
+mod manual;
 mod replay;
 mod signing_key;
 mod stats;
@@ -23,7 +25,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::judge::bounce::rules::Rules;
@@ -52,6 +54,10 @@ enum Command {
     Config(config::ConfigArgs),
     /// Says what SMTP replies and status codes mean.
     Explain(explain::ExplainArgs),
+    /// Prints what makes a shell complete commands.
+    Completions(manual::CompletionsArgs),
+    /// Prints the manual page.
+    Man(manual::ManArgs),
     #[command(flatten)]
     Client(client_command::ClientCommand),
 }
@@ -75,6 +81,10 @@ pub fn main() -> ExitCode {
             config::run(&args, file, &mut io::stdout().lock()).map_err(|error| error.to_string())
         }
         Command::Explain(args) => tell(&args, file),
+        Command::Completions(args) => {
+            printed(args.run(Arguments::command(), &mut io::stdout().lock()))
+        }
+        Command::Man(args) => printed(args.run(Arguments::command(), &mut io::stdout().lock())),
         Command::Client(command) => call(&command, file),
     };
     match result {
@@ -118,7 +128,11 @@ fn rules(file: Option<&std::path::Path>) -> Result<Arc<Rules>, String> {
 }
 
 fn tell(args: &explain::ExplainArgs, file: Option<&std::path::Path>) -> Result<ExitCode, String> {
-    match args.run(&*rules(file)?, &mut io::stdout().lock()) {
+    printed(args.run(&*rules(file)?, &mut io::stdout().lock()))
+}
+
+fn printed(done: io::Result<()>) -> Result<ExitCode, String> {
+    match done {
         // A reader who has read enough is no failure.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
         _ => Ok(ExitCode::SUCCESS),

@@ -130,6 +130,7 @@
 //! | RFC 8058 | one-click unsubscribe | met |
 //! | RFC 8098 | disposition notifications | met: recorded |
 //! | RFC 8460 | TLS reports | partly: recognised and recorded |
+//! | RFC 8461 | MTA-STS | met: the policy is served; announcing it is the DNS's |
 //! | RFC 8996 | no TLS below 1.2 | met |
 //! | RFC 9110 | HTTP | partly: what the API and the one-click door need |
 //! | RFC 9325 | recommendations for TLS | met |

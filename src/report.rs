@@ -360,6 +360,12 @@ fn of_notice(notice: ses::Notice) -> (What, &'static str) {
     }
 }
 
+/// The decoded text of a mail, whatever it is, for people to read.
+pub fn text_in(raw: &[u8]) -> String {
+    let message = header::repair(raw);
+    text_of(&mime::open(&message, mime::Limits::default()).root)
+}
+
 /// The decoded text of all text parts outside nested messages, up to [`MAX_TEXT`].
 fn text_of(root: &Entity<'_>) -> String {
     let mut text = String::new();

@@ -259,6 +259,29 @@ impl Client {
         self.asked(&http::Method::GET, path, None, Self::read_text)
     }
 
+    /// `GET` of bytes: at most `limit` of them from the beginning.
+    pub(super) fn beginning(&self, path: &str, limit: usize) -> Result<Vec<u8>, ClientError> {
+        let body = self.asked(&http::Method::GET, path, None, Self::open)?;
+        let mut bytes = Vec::new();
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        body.into_reader()
+            .take(limit)
+            .read_to_end(&mut bytes)
+            .map_err(|cause| ClientError::Unreachable {
+                url: self.base.clone(),
+                cause: ureq::Error::Io(cause),
+            })?;
+        Ok(bytes)
+    }
+
+    fn open(&self, response: http::Response<Body>) -> Result<Body, ClientError> {
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        self.read(response)?;
+        Err(self.stranger())
+    }
+
     /// `POST` of JSON.
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
         self.call(&http::Method::POST, path, Some(body))

@@ -11,6 +11,7 @@ use super::held::HeldArgs;
 use super::key::KeyArgs;
 use super::lift::LiftArgs;
 use super::list::ListArgs;
+use super::mail::MailArgs;
 use super::replay::ReplayArgs;
 use super::signing_key::SigningKeyArgs;
 use super::stats::StatsArgs;
@@ -31,6 +32,8 @@ pub(super) enum ClientCommand {
     List(ListArgs),
     /// Reviews what waits for an operator.
     Held(HeldArgs),
+    /// Reads the mail that is kept for people.
+    Mail(MailArgs),
     /// Reads kept receipts again with today's reader and rules.
     Replay(ReplayArgs),
     /// Sums what came in, by time, stream, provider or reporter.
@@ -55,6 +58,7 @@ impl ClientCommand {
             Self::Lift(args) => args.run(data_dir, out),
             Self::List(args) => args.run(data_dir, out),
             Self::Held(args) => args.run(data_dir, out),
+            Self::Mail(args) => args.run(data_dir, out),
             Self::Replay(args) => args.run(data_dir, out),
             Self::Stats(args) => args.run(data_dir, out),
             Self::Stream(args) => args.run(data_dir, out),

@@ -7,12 +7,14 @@ use std::path::Path;
 use super::section::Findings;
 use super::sections::{Config, Mailbox, Tenant};
 use super::values::{Domain, TenantRef, TlsMode};
+use crate::http::public::mta_sts;
 use crate::http::public::pages::Pages;
 
 /// Reports everything that no key can see by itself.
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     certificates(config, findings);
     public_url(config, findings);
+    mta_sts(config, findings);
     templates(config, findings);
     store(config, findings);
     limits(config, findings);
@@ -87,6 +89,15 @@ fn templates(config: &Config, findings: &mut Findings) {
     };
     for mistake in Pages::load(Some(folder)).err().unwrap_or_default() {
         findings.mistake("public.templates", mistake.to_string());
+    }
+}
+
+fn mta_sts(config: &Config, findings: &mut Findings) {
+    if config.public.mta_sts_max_age > mta_sts::LONGEST {
+        findings.mistake(
+            "public.mta_sts_max_age",
+            "is above 31557600 s, 365.25 days (RFC 8461 §3.2)",
+        );
     }
 }
 

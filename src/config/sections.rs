@@ -11,6 +11,7 @@ use super::values::{
     Domain, LogFormat, LogLevel, MailboxAddress, Name, PublicUrl, Rate, SealKeyFile, StoreUrl,
     StoreUrlFile, TenantRef, Title, TlsMode,
 };
+use crate::http::public::mta_sts::Mode as MtaStsMode;
 use crate::model::mailbox::Role;
 use crate::model::stream::{Class, StreamNumber};
 use crate::model::tenant::TenantId;
@@ -86,6 +87,14 @@ section! {
         /// A folder with what is to be otherwise on the page: page.html, style.css, and texts in
         /// files such as de.toml. Read at start.
         templates: Option<PathBuf> = unset("\"/etc/desist/page\"");
+        /// The MTA-STS policy at https://mta-sts.DOMAIN of each served domain (RFC 8461): "off",
+        /// "testing", "enforce", or "none" to withdraw it. The certificate must be for these names
+        /// too, and the DNS must announce the policy.
+        mta_sts: MtaStsMode = default(MtaStsMode::Off);
+        /// How long senders keep that policy, at most 365.25 days.
+        mta_sts_max_age: Duration = default(Duration::from_hours(168));
+        /// The hosts that it names as MX. Default: smtp.hostname.
+        mta_sts_mx: Option<Vec<Domain>> = unset("[\"mx1.example.com\", \"mx2.example.com\"]");
     }
 }
 

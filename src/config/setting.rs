@@ -215,7 +215,8 @@ words_settings!(
     Class,
     Role,
     super::values::TlsMode,
-    super::values::LogFormat
+    super::values::LogFormat,
+    crate::http::public::mta_sts::Mode
 );
 
 fn number(given: &Given) -> Result<i64, String> {

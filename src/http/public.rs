@@ -12,6 +12,7 @@
 
 mod answer;
 mod language;
+pub mod mta_sts;
 mod overrides;
 pub mod pages;
 mod request;
@@ -27,6 +28,7 @@ use axum::response::Response;
 use axum::routing::get;
 use http::{HeaderMap, StatusCode, Uri};
 
+use self::mta_sts::MtaSts;
 use self::pages::{Ends, Names, Pages, Reader};
 use self::request::{first_value, token_text, wants_page};
 use super::connection::body::{Beginning, Budget, read_beginning};
@@ -70,6 +72,7 @@ pub struct Public {
     limits: ClickLimits,
     bodies: Budget,
     pages: Pages,
+    mta_sts: Option<MtaSts>,
     metrics: Metrics,
     clock: Clock,
 }
@@ -82,9 +85,16 @@ impl Public {
             limits,
             bodies: Budget::new(limits.in_flight),
             pages,
+            mta_sts: None,
             metrics: Metrics::default(),
             clock: Clock::system(),
         }
+    }
+
+    /// Serves this policy, if there is one.
+    #[must_use]
+    pub fn with_mta_sts(self, mta_sts: Option<MtaSts>) -> Self {
+        Self { mta_sts, ..self }
     }
 
     /// Counts its requests there, by route and status, with the time that they take.
@@ -148,11 +158,15 @@ impl Public {
     }
 }
 
-/// `GET`, `HEAD` and `POST /u/TOKEN`; `405` for other methods there, `404` elsewhere.
+/// `GET`, `HEAD` and `POST /u/TOKEN`, `GET` of the MTA-STS policy; `405` for other methods there, `404` elsewhere.
 pub fn router(door: Public) -> Router {
     let unsubscribe = get(page).post(click).fallback(not_allowed);
     Router::new()
         .route("/u/{*token}", unsubscribe)
+        .route(
+            "/.well-known/mta-sts.txt",
+            get(policy).fallback(not_allowed),
+        )
         .fallback(not_found)
         .layer(from_fn_with_state(door.clone(), counted))
         .with_state(door)
@@ -160,10 +174,10 @@ pub fn router(door: Public) -> Router {
 
 /// The pattern of the route is counted, never the path: it holds the token.
 async fn counted(State(door): State<Public>, request: Request, next: Next) -> Response {
-    let route = if request.uri().path().starts_with("/u/") {
-        "/u/{token}"
-    } else {
-        "other"
+    let route = match request.uri().path() {
+        path if path.starts_with("/u/") => "/u/{token}",
+        "/.well-known/mta-sts.txt" => "/.well-known/mta-sts.txt",
+        _ => "other",
     };
     let begun = door.clock.tick();
     let response = next.run(request).await;
@@ -171,6 +185,14 @@ async fn counted(State(door): State<Public>, request: Request, next: Next) -> Re
     door.metrics
         .http_request("public", route, response.status().as_u16(), took);
     response
+}
+
+async fn policy(State(door): State<Public>, uri: Uri, headers: HeaderMap) -> Response {
+    let policy = door.mta_sts.as_ref();
+    match policy.and_then(|policy| policy.asked(&uri, &headers)) {
+        Some(text) => answer::text(&door.pages, text.to_owned()),
+        None => door.missing(&headers),
+    }
 }
 
 async fn page(State(door): State<Public>, uri: Uri, headers: HeaderMap) -> Response {

@@ -10,8 +10,9 @@ use super::descriptors::Places;
 use super::interior::Interior;
 use super::{Listening, ServeError};
 use crate::app::reception::Reception;
-use crate::config::{Config, TlsMode};
+use crate::config::{Config, Domain, TlsMode};
 use crate::http::connection;
+use crate::http::public::mta_sts::MtaSts;
 use crate::http::public::pages::Pages;
 use crate::http::public::{self, ClickLimits, Public};
 use crate::lookup_server;
@@ -146,6 +147,17 @@ fn open_smtp(
     Ok(())
 }
 
+fn mta_sts(config: &Config) -> Option<MtaSts> {
+    let public = &config.public;
+    let given = public.mta_sts_mx.as_deref().unwrap_or_default();
+    let mut mx: Vec<&str> = given.iter().map(Domain::as_str).collect();
+    if mx.is_empty() {
+        mx.push(config.hostname());
+    }
+    let domains: Vec<&str> = config.smtp.domains.iter().map(Domain::as_str).collect();
+    MtaSts::new(public.mta_sts, public.mta_sts_max_age, &mx, &domains)
+}
+
 fn open_public(
     (listeners, accept): (Vec<TcpListener>, AcceptLimits),
     interior: &Interior,
@@ -167,6 +179,7 @@ fn open_public(
         ServeError::Templates(mistakes.join("; "))
     })?;
     let door = Public::new(reception.clone(), limits, pages)
+        .with_mta_sts(mta_sts(config))
         .counting(interior.metrics.clone(), interior.clock.clone());
     let server = connection::Server {
         router: public::router(door).into(),

@@ -26,6 +26,16 @@ pub(super) fn line(pages: &Pages) -> Response {
     )
 }
 
+/// Gives a machine what it asked for.
+pub(super) fn text(pages: &Pages, text: String) -> Response {
+    answer(
+        pages,
+        StatusCode::OK,
+        "text/plain; charset=utf-8",
+        Body::from(text),
+    )
+}
+
 /// Shows a page to a reader.
 pub(super) fn page(pages: &Pages, status: StatusCode, page: Page) -> Response {
     let Page { html, language } = page;

@@ -1,0 +1,182 @@
+//! `desist mail`: what people wrote to `postmaster`, `abuse` and other mailboxes that are kept for
+//! people.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::client::{Client, ClientArgs, ClientError, cell, encoded, print_json, print_list};
+use crate::report;
+
+/// The mailboxes that people read on every served domain.
+const MAILBOXES: [&str; 2] = ["postmaster", "abuse"];
+
+/// Octets of a mail that are read to show it.
+const MAX_SHOWN: usize = 1024 * 1024;
+
+/// Octets of a mail that are read to list it: its header.
+const MAX_LISTED: usize = 64 * 1024;
+
+/// Read the mail that is kept for people.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:
+  desist mail list
+  desist mail list --mailbox help@fb.example.com
+  desist mail show 019aa5f2-7c00-7000-8000-000000000001
+  desist mail show 019aa5f2-7c00-7000-8000-000000000001 --raw > mail.eml")]
+pub(super) struct MailArgs {
+    /// What to do
+    #[command(subcommand)]
+    command: MailCommand,
+    /// Where the API is
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+#[derive(Debug, Clone, clap::Subcommand)]
+enum MailCommand {
+    /// List it, the newest first: without --tenant of all tenants and of none
+    List {
+        /// Of this mailbox, an address or a local part, instead of postmaster and abuse
+        #[arg(long, value_name = "MAILBOX")]
+        mailbox: Option<String>,
+        /// Print at most so many
+        #[arg(long, default_value_t = 50, value_name = "N")]
+        limit: usize,
+    },
+    /// Show one as text; nothing in it can reach the terminal as a command
+    Show {
+        /// Its id, as `mail list` prints it; any receipt's will do
+        id: String,
+        /// Print its bytes exactly as received instead
+        #[arg(long)]
+        raw: bool,
+    },
+}
+
+impl MailArgs {
+    /// Asks and prints.
+    pub(super) fn run(&self, data_dir: &Path, out: &mut dyn Write) -> Result<(), ClientError> {
+        let client = self.client.connect(data_dir)?.everywhere();
+        match &self.command {
+            MailCommand::List { mailbox, limit } => {
+                let one = mailbox.as_deref().map(|mailbox| [mailbox]);
+                let mailboxes = one.as_ref().map_or(&MAILBOXES[..], |one| one);
+                list(&client, mailboxes, *limit, out)
+            }
+            MailCommand::Show { id, raw: true } => {
+                let bytes = client.beginning(&raw_path(id), usize::MAX)?;
+                Ok(out.write_all(&bytes)?)
+            }
+            MailCommand::Show { id, raw: false } => show(&client, id, out),
+        }
+    }
+}
+
+fn list(
+    client: &Client,
+    mailboxes: &[&str],
+    limit: usize,
+    out: &mut dyn Write,
+) -> Result<(), ClientError> {
+    let mut found = Vec::new();
+    for mailbox in mailboxes {
+        let path = format!("/v1/receipts?mailbox={}", encoded(mailbox));
+        found.extend(client.pages(&path, limit)?);
+    }
+    // An id begins with its time.
+    found.sort_by_key(|item| std::cmp::Reverse(cell(item, "/id")));
+    found.truncate(limit);
+    if client.json {
+        return print_json(out, &json!({"items": found}));
+    }
+    let mut rows = Vec::with_capacity(found.len());
+    for item in &found {
+        let (from, subject) = match client.beginning(&raw_path(&cell(item, "/id")), MAX_LISTED) {
+            Ok(bytes) => {
+                let read = report::read(&bytes);
+                let from = read.header.first("from").unwrap_or_default();
+                (from, read.subject)
+            }
+            // Its time is over; that there was one is still told.
+            Err(ClientError::Refused { code, .. }) if code == "raw-not-kept" => (
+                cell(item, "/envelope/mail_from"),
+                "(no longer kept)".to_owned(),
+            ),
+            Err(error) => return Err(error),
+        };
+        rows.push([
+            cell(item, "/id"),
+            cell(item, "/at"),
+            cell(item, "/envelope/mailbox"),
+            harmless(&from),
+            harmless(&subject),
+        ]);
+    }
+    let names = ["ID", "AT", "MAILBOX", "FROM", "SUBJECT"];
+    let rows: Vec<Value> = rows.into_iter().map(|row| json!(row)).collect();
+    print_list(out, names, &rows, |row| {
+        ["/0", "/1", "/2", "/3", "/4"].map(|column| cell(row, column))
+    })
+}
+
+fn show(client: &Client, id: &str, out: &mut dyn Write) -> Result<(), ClientError> {
+    if client.json {
+        return print_json(out, &client.get(&format!("/v1/receipts/{}", encoded(id)))?);
+    }
+    let bytes = client.beginning(&raw_path(id), MAX_SHOWN)?;
+    let read = report::read(&bytes);
+    for name in ["From", "To", "Cc", "Date", "Message-ID"] {
+        for field in read.header.all(&name.to_ascii_lowercase()) {
+            let value = report::encoded_words::decode_words(field.raw(), None);
+            writeln!(out, "{name}: {}", harmless(&one_line(&value)))?;
+        }
+    }
+    writeln!(out, "Subject: {}\n", harmless(&one_line(&read.subject)))?;
+    let text = report::text_in(&bytes);
+    for line in text.lines() {
+        writeln!(out, "{}", harmless(line.trim_end()))?;
+    }
+    if bytes.len() >= MAX_SHOWN {
+        writeln!(out, "\n(the rest is left out; --raw prints all of it)")?;
+    }
+    Ok(())
+}
+
+fn raw_path(id: &str) -> String {
+    format!("/v1/receipts/{}/raw", encoded(id))
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A text without what a terminal obeys or hides: control characters, and those that turn the
+/// direction of writing around.
+fn harmless(text: &str) -> String {
+    let shown = |c: char| {
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        match c {
+            '\t' => ' ',
+            _ if c.is_control() || turns => '\u{fffd}',
+            _ => c,
+        }
+    };
+    text.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_reaches_the_terminal_as_a_command() {
+        assert_eq!(
+            harmless("a\x1b[31mred\x07\tb\u{9b}2J"),
+            "a\u{fffd}[31mred\u{fffd} b\u{fffd}2J"
+        );
+        assert_eq!(harmless("abc\u{202e}fdp.exe"), "abc\u{fffd}fdp.exe");
+        assert_eq!(harmless("日本語 ünï"), "日本語 ünï");
+    }
+}
