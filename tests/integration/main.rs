@@ -37,7 +37,9 @@ mod poison;
 mod postgres;
 mod pressure;
 mod reading;
+mod reading_defects;
 mod readme;
+mod replay;
 mod retention;
 #[path = "../properties/runner.rs"]
 mod runner;
