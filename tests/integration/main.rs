@@ -17,6 +17,7 @@ mod clients;
 mod config;
 mod connection;
 mod corpus;
+mod differential;
 mod fire;
 mod first;
 mod floods;
