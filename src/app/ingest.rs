@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,7 @@ use crate::model::clock::{Clock, Timestamp};
 use crate::model::event::{Detail, Event, EventId, EventKind, Proof};
 use crate::model::receipt::{Receipt, ReceiptId, ReceiptState};
 use crate::model::tenant::TenantId;
-use crate::store::{Store, StoreError, Verdict};
+use crate::store::{Alarm, AlarmKind, Store, StoreError, Verdict};
 
 /// What the pipeline works with.
 #[derive(Debug, Clone)]
@@ -255,17 +256,31 @@ impl Ingest {
         self.metrics.poison();
         let bare = one.events.iter().flat_map(|event| &event.detail.notes);
         if bare.into_iter().any(|note| note.starts_with(NOT_STORABLE)) {
-            self.metrics.alarm("not-storable");
-            let id = one.receipt.id;
-            tracing::error!(receipt = %id, why, "alarm: stays in the journal");
-            if let Err(error) = self.journal.leave(&[id]).await {
-                tracing::error!(%error, "the journal is closed");
-            }
+            self.leave(&one, why).await;
             return None;
         }
         tracing::error!(receipt = %one.receipt.id, why, "kept as unrecognised");
         let why = format!("{NOT_STORABLE}: {why}");
         Some(vec![unrecognised(one.receipt, one.tenant, one.raw, why)])
+    }
+
+    /// Leaves in the journal what cannot be stored in any form, and tells so.
+    async fn leave(&self, one: &Verdict, why: &str) {
+        let id = one.receipt.id;
+        let alarm = Alarm {
+            id: format!("not-storable-{id}"),
+            at: self.clock.now(),
+            tenant: one.tenant,
+            kind: AlarmKind::NotStorable,
+            detail: json!({"receipt": id.to_string(), "why": why}),
+        };
+        alarm.tell(&self.metrics);
+        if let Err(error) = self.store.keep_alarm(&alarm).await {
+            tracing::error!(%error, "the alarm itself cannot be stored");
+        }
+        if let Err(error) = self.journal.leave(&[id]).await {
+            tracing::error!(%error, "the journal is closed");
+        }
     }
 
     async fn put_back(&self, ids: Vec<ReceiptId>) {

@@ -1,9 +1,11 @@
 //! The fields of a delivery status notification (RFC 3464, RFC 6533), read tolerantly: without
 //! types, without blank lines between recipients or with too many, with fields left out.
 
+use memchr::memmem;
+
 use super::header::{self, Header};
-use super::reply;
 use super::status::{Delivery, MAX_RECIPIENTS, Outcome};
+use super::{mime, reply};
 use crate::model::bounce::Action;
 
 /// Fields that a recipient's block has at most once: where one comes again, another begins.
@@ -24,8 +26,14 @@ const OF_RECIPIENT: [&str; 8] = [
     "will-retry-until",
 ];
 
+/// What every text in ISO-2022-JP has.
+const ESCAPE: &[u8] = b"\x1b$";
+
 /// Reads the content of a status part.
 pub(super) fn read(content: &[u8]) -> Delivery {
+    // Japanese programs write their diagnostics in ISO-2022-JP, and say so nowhere.
+    let decoded = memmem::find(content, ESCAPE).map(|_| mime::decode(content, None));
+    let content = decoded.as_deref().map_or(content, str::as_bytes);
     let content = header::repair(content);
     let mut delivery = Delivery {
         format: "rfc3464".to_owned(),

@@ -98,16 +98,19 @@ impl Media {
     }
 }
 
-/// Splits at semicolons outside quotes; comments and the quotes themselves are removed.
+/// Splits at semicolons outside quotes; comments and the quotes themselves are removed, and so is what
+/// stands behind the quoted value of a parameter, which belongs to nothing.
 fn pieces(value: &str) -> Vec<String> {
     let mut pieces = vec![String::new()];
     let mut quoted = false;
+    let mut ended = false;
     let mut comments = 0_u32;
     let mut chars = value.chars().take(MAX_VALUE);
     while let Some(char) = chars.next() {
         let literal = match char {
             '\\' if quoted || comments > 0 => chars.next(),
-            '"' if comments == 0 => {
+            '"' if comments == 0 && !ended => {
+                ended = quoted && pieces.last().is_some_and(|piece| piece.contains('='));
                 quoted = !quoted;
                 None
             }
@@ -121,11 +124,12 @@ fn pieces(value: &str) -> Vec<String> {
             }
             ';' if !quoted && comments == 0 => {
                 pieces.push(String::new());
+                ended = false;
                 None
             }
             other => Some(other),
         };
-        if let (Some(char), 0, Some(piece)) = (literal, comments, pieces.last_mut()) {
+        if let (Some(char), 0, false, Some(piece)) = (literal, comments, ended, pieces.last_mut()) {
             piece.push(char);
         }
     }
@@ -156,5 +160,18 @@ mod tests {
         assert_eq!(media.parameter("e"), Some("f\"g"));
         assert_eq!(Media::parse("nothing"), None);
         assert!(Media::of(&Header::default(), "text/plain").is_text());
+    }
+
+    #[test]
+    fn what_stands_behind_a_quoted_value_belongs_to_nothing() {
+        for junk in ["/mx.example", " x", "\"y\"", "=z", " (comment) w"] {
+            let text = format!("multipart/report; boundary=\"b;1\"{junk}; report-type=x");
+            let media = Media::parse(&text).unwrap();
+            assert_eq!(media.parameter("boundary"), Some("b;1"), "{junk}");
+            assert_eq!(media.parameter("report-type"), Some("x"), "{junk}");
+        }
+        // A quote within is a part of the value.
+        let media = Media::parse("text/plain; a=b\"c\"").unwrap();
+        assert_eq!(media.parameter("a"), Some("bc"));
     }
 }

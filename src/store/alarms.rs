@@ -3,7 +3,7 @@
 use super::Store;
 use super::failure::{Failure, StoreError};
 use super::paging::{Page, Paging, foreign_cursor};
-use super::pool::{Conn, read};
+use super::pool::{Conn, read, write};
 use super::sql::{Conditions, ManyRows, Row, Value, fetch, fetch_many, values};
 use crate::metrics::Metrics;
 use crate::model::clock::Timestamp;
@@ -19,6 +19,8 @@ words! {
         Signal = "signal",
         /// A token of a revoked key came back.
         RevokedKey = "revoked-key",
+        /// A receipt cannot be stored, and stays in the journal of its node.
+        NotStorable = "not-storable",
     }
 }
 
@@ -53,6 +55,7 @@ impl AlarmKind {
             Self::Brake => "a provider calls too many recipients dead at once: they are held",
             Self::Signal => "a provider refuses mail for a cause of ours",
             Self::RevokedKey => "a token of a revoked key came back and is held",
+            Self::NotStorable => "a receipt cannot be stored and stays in the journal of its node",
         }
     }
 }
@@ -104,6 +107,12 @@ pub(super) async fn raise(
 }
 
 impl Store {
+    /// Keeps an alarm that no transaction of its own has raised. One that is there stays as it is.
+    pub async fn keep_alarm(&self, alarm: &Alarm) -> Result<(), StoreError> {
+        write!(self.pool, |conn| raise(conn, vec![alarm.clone()]).await)?;
+        Ok(())
+    }
+
     /// Alarms, the newest first. `tenant` `None`: all.
     pub async fn alarms(
         &self,

@@ -18,7 +18,7 @@ const SLOWEST: Duration = Duration::from_millis(250);
     clippy::disallowed_methods,
     reason = "only this measurement knows where mails lie"
 )]
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     std::env::var("DESIST_CORPUS").ok().map(PathBuf::from)
 }
 

@@ -17,6 +17,7 @@ mod clients;
 mod config;
 mod connection;
 mod corpus;
+mod differential;
 mod fire;
 mod first;
 mod floods;
@@ -39,7 +40,9 @@ mod poison;
 mod postgres;
 mod pressure;
 mod reading;
+mod reading_defects;
 mod readme;
+mod replay;
 mod retention;
 #[path = "../properties/runner.rs"]
 mod runner;

@@ -1,13 +1,13 @@
 //! One poison entry stops nobody: it is kept as unrecognised, and everything around it has its
 //! effect.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::Connection as _;
 
 use crate::harness::{Engine, Place, Running, complaint};
 
 fn kinds(running: &Running, wanted: usize) -> Vec<(String, String)> {
-    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     running
         .events(wanted)
         .iter()
@@ -60,6 +60,53 @@ fn what_the_store_refuses_is_found_by_bisection() {
     let (status, raw) = running.get(&format!("/v1/receipts/{id}/raw"));
     assert_eq!(status, 200);
     assert!(raw.as_str().unwrap().contains("poison/1.0"));
+}
+
+#[test]
+fn what_cannot_be_stored_in_any_form_raises_an_alarm() {
+    let Some(place) = Place::new(Engine::Postgres) else {
+        return;
+    };
+    let running = place.start();
+    let tokens = running.mint(1, &["never@example.net", "always@example.net"]);
+    let database = running.place().database.as_ref().unwrap();
+    database.run("alter table receipts add constraint no check (envelope not like '%poison%')");
+    let mut session = running.smtp();
+    for (sender, (token, _)) in ["poison@fbl.example", "fine@fbl.example"]
+        .iter()
+        .zip(&tokens)
+    {
+        let reply = session.deliver(sender, &["fbl@fb.example.com"], &complaint(token));
+        assert!(reply.starts_with("250 2.0.0"), "{reply}");
+    }
+    running.events(1);
+    let mut alarms = Value::Null;
+    let clock = desist::model::clock::Clock::system();
+    while alarms["items"].as_array().is_none_or(Vec::is_empty) {
+        let late = desist::model::clock::Tick::default().after(crate::harness::PATIENCE);
+        assert!(clock.tick() < late, "{}", running.log());
+        (_, alarms) = running.get("/v1/alarms");
+    }
+    let [alarm] = alarms["items"].as_array().unwrap().as_slice() else {
+        panic!("{alarms}");
+    };
+    assert_eq!(
+        (&alarm["kind"], &alarm["tenant"]),
+        (&json!("not-storable"), &json!(1))
+    );
+    assert!(alarm["about"].as_str().unwrap().contains("journal"));
+    let id = alarm["detail"]["receipt"].as_str().unwrap();
+    assert_eq!(alarm["id"], format!("not-storable-{id}"));
+    // The others have had their effect, and what is left comes again after a start.
+    assert!(running.check("always@example.net", None).is_some());
+    assert!(running.check("never@example.net", None).is_none());
+    let place = running.kill();
+    let database = place.database.as_ref().unwrap();
+    database.run("alter table receipts drop constraint no");
+    let running = place.start();
+    running.events(2);
+    running.drained();
+    assert!(running.check("never@example.net", None).is_some());
 }
 
 #[test]

@@ -161,7 +161,7 @@ mod tests {
                 ["rule a (line 2)", "its example is decided by"],
             ),
             (rule("a", "worse", CLOSED), ["rule a (line 2)", "worse"]),
-            (twice, ["rule a (line 8)", "twice"]),
+            (twice, ["rule a (line 9)", "twice"]),
             (rule("a", "inactive", "text = [\"x\"]"), ["line", "example"]),
             (
                 rule(

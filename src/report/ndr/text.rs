@@ -33,7 +33,7 @@ pub(super) fn own(root: &Entity<'_>, formats: &Formats) -> Said {
             continue;
         }
         let essence = part.media.essence();
-        // A multipart that could not be opened is text too.
+        // A multipart that names no boundary cannot be opened: it is text too.
         match essence {
             _ if essence.starts_with("text/plain") || part.media.is_multipart() => {
                 let text = part.text(MAX_RETURNED);

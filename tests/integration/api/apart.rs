@@ -238,10 +238,8 @@ fn expected(name: &str, answer: &Value) {
             assert_eq!(answer["items"].as_array().unwrap().len(), 1);
             assert_eq!(answer["items"][0]["name"], "other");
         }
-        "post /v1/suppressions/lift" => {
-            let mut items = answer["items"].as_array().unwrap().iter();
-            assert!(items.all(|item| item["lifted"] == json!([])), "{answer}");
-        }
+        // The address may be suppressed for its own mail by now; the recipient key is the other's.
+        "post /v1/suppressions/lift" => assert_eq!(answer["items"][1]["lifted"], json!([])),
         "get /v1/signing-keys" => {
             for key in answer["items"].as_array().unwrap() {
                 assert!(key.get("tenant").is_none_or(|tenant| tenant == 2), "{key}");
