@@ -8,6 +8,7 @@ mod announce;
 mod descriptors;
 mod doors;
 mod interior;
+mod notify;
 mod threads;
 
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::App;
 use crate::app::reception::{Parts, Reception};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::index::Index;
 use crate::journal::{Journal, JournalError};
 use crate::metrics::Metrics;
@@ -33,6 +34,7 @@ use crate::token::keyring::Keyring;
 pub use announce::Announcer;
 use doors::Bound;
 use interior::{Interior, Opened};
+use notify::Manager;
 use threads::Threads;
 
 /// A running server.
@@ -287,13 +289,19 @@ fn make_folder(path: &Path) -> Result<(), ServeError> {
     builder.create(path).map_err(failed)
 }
 
-/// Serves until a signal asks to stop; a second one does not wait.
+/// Serves until a signal asks to stop; a second one does not wait. A service manager that asked for
+/// it (`NOTIFY_SOCKET`) is told when the doors are open and when they close.
 pub async fn run(config: Config) -> Result<(), ServeError> {
+    let mut environment = config::environment();
+    let socket = environment.find(|(name, _)| name == "NOTIFY_SOCKET");
+    let manager = Manager::at(socket.map(|(_, socket)| socket.into()));
     let server = tokio::select! {
         started = Server::start(config, Announcer::standard_output()) => started?,
         () = interrupted() => return Ok(()),
     };
+    manager.ready();
     interrupted().await;
+    manager.stopping();
     tracing::info!("stopping: sessions at hand may finish");
     let (doors, behind) = (server.doors.clone(), server.behind.clone());
     let stopping = server.stop();

@@ -7,5 +7,6 @@
 
 mod accept;
 mod descriptors;
+mod manager;
 mod stop;
 pub(crate) mod tls;
