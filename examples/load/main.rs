@@ -7,6 +7,7 @@ mod api;
 mod bulk;
 mod connection;
 mod exchange;
+mod lines;
 mod measure;
 mod one_click;
 mod probe;
@@ -39,6 +40,8 @@ enum Load {
     Fill(bulk::Fill),
     /// Checks of many addresses a call
     Bulk(bulk::Bulk),
+    /// One check of very many lines
+    Lines(lines::Lines),
     /// Adds many addresses to a set of Redis
     RedisFill(redis::Fill),
     /// Asks a set of Redis for many addresses a call
@@ -52,6 +55,7 @@ fn main() -> Result<()> {
         Load::Sustained(sustained) => sustained.run()?,
         Load::Probe(probe) => probe.run()?,
         Load::Fill(fill) => fill.run()?,
+        Load::Lines(lines) => lines.run()?,
         load => runtime()?.block_on(async {
             match load {
                 Load::Constant(constant) => constant.run().await,
@@ -60,7 +64,9 @@ fn main() -> Result<()> {
                 Load::Bulk(bulk) => bulk.run().await,
                 Load::RedisFill(fill) => fill.run().await,
                 Load::RedisBulk(bulk) => bulk.run().await,
-                Load::Sustained(_) | Load::Probe(_) | Load::Fill(_) => Ok(String::new()),
+                Load::Sustained(_) | Load::Probe(_) | Load::Fill(_) | Load::Lines(_) => {
+                    Ok(String::new())
+                }
             }
         })?,
     };

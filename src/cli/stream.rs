@@ -45,17 +45,21 @@ pub(super) enum StreamCommand {
             value_name = "BOOL"
         )]
         unsubscribe: Option<bool>,
+        /// What readers know it by, 1 to 100 characters; not given: as it was; empty: its name
+        #[arg(long)]
+        title: Option<String>,
     },
     /// List all streams
     List,
 }
 
 /// Names of the columns, and where they are in an item.
-const COLUMNS: [(&str, &str); 4] = [
+const COLUMNS: [(&str, &str); 5] = [
     ("NUMBER", "/number"),
     ("NAME", "/name"),
     ("CLASS", "/class"),
     ("UNSUBSCRIBE", "/unsubscribe"),
+    ("TITLE", "/title"),
 ];
 
 impl StreamArgs {
@@ -68,10 +72,11 @@ impl StreamArgs {
                 name,
                 class,
                 unsubscribe,
+                title,
             } => client.post(
                 "/v1/streams",
                 &json!({"number": number, "name": name,
-                    "class": class, "unsubscribe": unsubscribe}),
+                    "class": class, "unsubscribe": unsubscribe, "title": title}),
             )?,
             StreamCommand::List => client.get("/v1/streams")?,
         };

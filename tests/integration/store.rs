@@ -15,6 +15,7 @@ mod opening;
 mod outage;
 mod record;
 mod suppressions;
+mod undo;
 mod world;
 
 use self::world::World;
@@ -105,6 +106,7 @@ suite! {
     }
     directory {
         putting_twice_changes_once,
+        titles_stay_unless_another_is_put,
         names_are_unique_in_their_tenant,
         nonsense_is_refused,
         mailboxes_come_and_go,
@@ -122,6 +124,12 @@ suite! {
         an_ordinary_large_send_is_not_braked,
         the_brake_is_exact_with_many_writers,
         our_own_problem_raises_one_alarm_and_suppresses_nobody,
+    }
+    undo {
+        an_undo_that_is_stored_first_finds_its_opt_out,
+        an_undo_ends_only_what_its_visit_has_begun,
+        one_batch_is_settled_in_the_order_of_its_receipts,
+        an_opt_out_and_its_undo_at_once_leave_nothing,
     }
     concurrency {
         a_reader_of_the_feed_misses_and_repeats_nothing,

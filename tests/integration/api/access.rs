@@ -187,7 +187,7 @@ async fn methods_types_sizes_and_accept_are_refused_as_problems() {
         node.send(request.body(Body::from(vec![b' '; length])).unwrap())
     };
     assert_eq!(
-        post("text/plain", 5).await.problem(),
+        post("text/csv", 5).await.problem(),
         "unsupported-media-type"
     );
     assert_eq!(post("application/json", 1001).await.problem(), "too-large");

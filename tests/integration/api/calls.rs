@@ -459,7 +459,8 @@ async fn streams_are_created_updated_and_listed() {
         .post("/v1/check", &json!({"stream": 3, "addresses": []}))
         .await;
     assert_eq!(check.status, 200, "known as soon as it is indexed");
-    let call = json!({"number": 3, "name": "deals", "class": "transactional", "unsubscribe": true});
+    let call = json!({"number": 3, "name": "deals", "class": "transactional", "unsubscribe": true,
+        "title": "Offers & deals"});
     assert_eq!(node.post("/v1/streams", &call).await.status, 200);
     let list = node.get("/v1/streams").await.json();
     assert_eq!(list["items"][2], call);
@@ -488,7 +489,7 @@ async fn streams_are_created_updated_and_listed() {
     let call = json!({"number": 3, "name": "digest"});
     let kept = node.post("/v1/streams", &call).await.json();
     let stream = json!({"number": 3, "name": "digest", "class": "transactional",
-        "unsubscribe": true});
+        "unsubscribe": true, "title": "Offers & deals"});
     assert_eq!(
         (&kept["stream"], &kept["result"]),
         (&stream, &json!("updated"))

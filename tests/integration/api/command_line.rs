@@ -172,15 +172,15 @@ async fn streams_and_keys() {
     let here = Listening::start().await;
     let line = "stream create --number 5 --name offers --class marketing";
     let out = here.prints(&line.split(' ').collect::<Vec<_>>()).await;
-    assert_eq!(out, "created  5  offers  marketing  false\n");
+    assert_eq!(out, "created  5  offers  marketing  false  -\n");
     let line = "stream create --number 5 --name notices --class transactional --unsubscribe";
     here.prints(&line.split(' ').collect::<Vec<_>>()).await;
-    let line = "stream create --number 5 --name digest";
+    let line = "stream create --number 5 --name digest --title Weekly";
     let out = here.prints(&line.split(' ').collect::<Vec<_>>()).await;
-    assert_eq!(out, "updated  5  digest  transactional  true\n");
+    assert_eq!(out, "updated  5  digest  transactional  true  Weekly\n");
     let line = "stream create --number 5 --name digest --unsubscribe=false";
     let out = here.prints(&line.split(' ').collect::<Vec<_>>()).await;
-    assert_eq!(out, "updated  5  digest  transactional  false\n");
+    assert_eq!(out, "updated  5  digest  transactional  false  Weekly\n");
     let out = here.prints(&["stream", "list"]).await;
     assert!(
         out.starts_with("NUMBER  NAME") && out.contains("5       digest"),

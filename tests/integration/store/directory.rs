@@ -116,6 +116,40 @@ pub(super) async fn putting_twice_changes_once(world: &World) {
     assert_eq!((head.seq, head.directory), (8, 7));
 }
 
+pub(super) async fn titles_stay_unless_another_is_put(world: &World) {
+    let store = world.open().await;
+    let title = |title: Option<&str>| title.map(str::to_owned);
+    for (put, expected, changes) in [
+        (Some("Bücher & mehr"), Some("Bücher & mehr"), true),
+        (None, Some("Bücher & mehr"), false),
+        (Some("週刊"), Some("週刊"), true),
+        (Some(""), None, true),
+        (None, None, false),
+    ] {
+        let tenant = Tenant {
+            title: title(put),
+            ..tenant(1, "default")
+        };
+        let stream = Stream {
+            title: title(put),
+            ..stream(1, "default")
+        };
+        let seq = store.put_tenant(&tenant, NOW).await.unwrap();
+        assert_eq!(seq.is_some(), changes, "{put:?}");
+        store.put_stream(&stream, NOW).await.unwrap();
+        let directory = store.directory().await.unwrap();
+        assert_eq!(directory.tenants[0].title, title(expected));
+        assert_eq!(directory.streams[0].title, title(expected));
+    }
+    for bad in ["a\nb", " ", &"x".repeat(101)] {
+        let tenant = Tenant {
+            title: title(Some(bad)),
+            ..tenant(1, "default")
+        };
+        assert!(refused(store.put_tenant(&tenant, NOW).await).contains("a title has"));
+    }
+}
+
 pub(super) async fn names_are_unique_in_their_tenant(world: &World) {
     let store = world.open().await;
     store.put_stream(&stream(3, "news"), NOW).await.unwrap();

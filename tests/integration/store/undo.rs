@@ -1,0 +1,129 @@
+//! What a visit of the page has begun is ended by its undo, in whatever order the two are stored.
+
+use desist::model::event::{Effect, EventKind};
+use desist::model::receipt::Door;
+use desist::model::suppression::{Reason, Scope, SuppressionKey};
+use desist::store::Verdict;
+
+use super::world::{NOW, World, all_changes, key, standing};
+
+const VISIT: &str = "000102030405060708090a0b0c0d0e0f";
+const OTHER: &str = "ffffffffffffffffffffffffffffffff";
+
+const OPT_OUT: Effect = Effect::Suppress {
+    scope: Scope::Stream(3),
+    reason: Reason::Unsubscribe,
+};
+
+fn opted_out(recipient: u64) -> SuppressionKey {
+    key(recipient, Scope::Stream(3), Reason::Unsubscribe)
+}
+
+/// A press of the page's button.
+fn pressed(world: &World, recipient: u64, effect: Effect, body: &str) -> Verdict {
+    let mut verdict = world.verdict(recipient, &[effect]);
+    verdict.receipt.door = Door::OneClick;
+    verdict.raw = body.as_bytes().into();
+    verdict.receipt.digest = desist::model::digest::Digest::of(&verdict.raw);
+    if effect == Effect::Undo {
+        verdict.events[0].kind = EventKind::Undo;
+    }
+    verdict
+}
+
+fn unsubscribe(world: &World, recipient: u64, visit: &str) -> Verdict {
+    let body = format!("List-Unsubscribe=One-Click&visit={visit}");
+    pressed(world, recipient, OPT_OUT, &body)
+}
+
+fn undo(world: &World, recipient: u64, visit: &str) -> Verdict {
+    pressed(world, recipient, Effect::Undo, &format!("undo={visit}0123"))
+}
+
+pub(super) async fn an_undo_that_is_stored_first_finds_its_opt_out(world: &World) {
+    let store = world.open().await;
+    let (mut first, second) = (unsubscribe(world, 1, VISIT), undo(world, 1, VISIT));
+    // Another visit's opt-out by the same reader stands, whichever is stored when.
+    let another = unsubscribe(world, 2, OTHER);
+    let not_that = undo(world, 2, VISIT);
+    store.record(&[second, not_that], NOW).await.unwrap();
+    let recorded = store.record(&[first.clone(), another], NOW).await.unwrap();
+    assert_eq!(recorded.new.len(), 2);
+    assert_eq!(standing(&store).await, [opted_out(2)]);
+    assert_eq!(recorded.seq, Some(store.head().await.unwrap().seq));
+    // What was pressed behind the undo stands.
+    first.receipt.at = NOW.after(std::time::Duration::from_secs(1));
+    first.receipt.id = world.id();
+    first.events[0].id.receipt = first.receipt.id;
+    store.record(&[first], NOW).await.unwrap();
+    let mut both = [opted_out(1), opted_out(2)];
+    both.sort();
+    assert_eq!(standing(&store).await, both);
+}
+
+pub(super) async fn an_undo_ends_only_what_its_visit_has_begun(world: &World) {
+    let store = world.open().await;
+    let unsubscribed = unsubscribe(world, 1, VISIT);
+    store
+        .record(&[unsubscribed.clone(), world.complaint(1)], NOW)
+        .await
+        .unwrap();
+    store
+        .suppress(&[super::world::manual(1)], NOW)
+        .await
+        .unwrap();
+    store.record(&[undo(world, 1, OTHER)], NOW).await.unwrap();
+    assert_eq!(standing(&store).await.len(), 3, "another visit's");
+    store.record(&[undo(world, 2, VISIT)], NOW).await.unwrap();
+    assert_eq!(standing(&store).await.len(), 3, "another recipient's");
+    let taken_back = undo(world, 1, VISIT);
+    store
+        .record(std::slice::from_ref(&taken_back), NOW)
+        .await
+        .unwrap();
+    let left = standing(&store).await;
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(!left.contains(&opted_out(1)));
+    // Replayed, neither does anything.
+    let before = all_changes(&store).await.len();
+    store
+        .record(&[unsubscribed, taken_back], NOW)
+        .await
+        .unwrap();
+    assert_eq!(all_changes(&store).await.len(), before);
+}
+
+pub(super) async fn one_batch_is_settled_in_the_order_of_its_receipts(world: &World) {
+    let store = world.open().await;
+    let batch = [
+        unsubscribe(world, 1, VISIT),
+        unsubscribe(world, 2, VISIT),
+        undo(world, 1, VISIT),
+        undo(world, 2, VISIT),
+        unsubscribe(world, 2, OTHER),
+        world.complaint(3),
+    ];
+    let recorded = store.record(&batch, NOW).await.unwrap();
+    assert_eq!(recorded.new.len(), batch.len());
+    let complained = key(3, Scope::Marketing, Reason::Complaint);
+    let mut expected = [opted_out(2), complained];
+    expected.sort();
+    assert_eq!(standing(&store).await, expected);
+    let changes = all_changes(&store).await;
+    assert_eq!(changes.len(), 6, "{changes:?}");
+    assert_eq!(recorded.seq, Some(store.head().await.unwrap().seq));
+}
+
+pub(super) async fn an_opt_out_and_its_undo_at_once_leave_nothing(world: &World) {
+    let (one, other) = (world.open().await, world.open().await);
+    for recipient in 0..50 {
+        let opt_out = [unsubscribe(world, recipient, VISIT)];
+        let back = [undo(world, recipient, VISIT)];
+        let (first, second) = tokio::join!(one.record(&opt_out, NOW), other.record(&back, NOW));
+        assert_eq!(
+            (first.unwrap().new.len(), second.unwrap().new.len()),
+            (1, 1)
+        );
+    }
+    assert_eq!(standing(&one).await, []);
+}
