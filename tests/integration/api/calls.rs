@@ -497,7 +497,7 @@ async fn streams_are_created_updated_and_listed() {
     let call = json!({"number": 6, "name": "fresh"});
     let made = node.post("/v1/streams", &call).await.json();
     let stream = json!({"number": 6, "name": "fresh", "class": "marketing",
-        "unsubscribe": false});
+        "unsubscribe": false, "title": null});
     assert_eq!(
         (&made["stream"], &made["result"]),
         (&stream, &json!("created"))
