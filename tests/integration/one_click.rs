@@ -43,6 +43,7 @@ struct Setting {
     journal: JournalConfig,
     limits: ClickLimits,
     current: bool,
+    key: KeyState,
 }
 
 impl Default for Setting {
@@ -55,6 +56,7 @@ impl Default for Setting {
             journal,
             limits: ClickLimits::default(),
             current: true,
+            key: KeyState::Active,
         }
     }
 }
@@ -136,7 +138,8 @@ impl Door {
         let file = folder.path().join("journal.sqlite");
         let opening = Journal::open(&file, setting.journal, clock.clone());
         let journal = runtime.block_on(opening).unwrap();
-        let directory = directory(7);
+        let mut directory = directory(7);
+        directory.signing_keys[0].state = setting.key;
         let keyring = Keyring::new(&directory);
         let reception = Reception::new(Parts {
             journal: journal.clone(),
@@ -657,6 +660,34 @@ fn a_reader_is_promised_what_the_opt_out_ends() {
             assert_eq!(text.contains(still), !ends_itself, "{stream}: {text}");
         }
     }
+}
+
+#[test]
+fn by_a_revoked_key_a_reader_is_promised_a_look_and_no_more() {
+    let door = Door::open(Setting {
+        key: KeyState::Revoked,
+        ..Setting::default()
+    });
+    let active = Keyring::new(&directory(7));
+    let path = format!("/u/{}", mint(&active, "reader@example.com"));
+    let question = door.curl(&path, &["--header", "Accept: text/html"]);
+    assert_eq!(question.status, 200);
+    let promise = "<bdi>default</bdi> will receive your request and check it.";
+    assert!(question.body.contains(promise), "{}", question.body);
+    let visit = "visit=000102030405060708090a0b0c0d0e0f";
+    let form = format!("{FORM}&{visit}");
+    let done = door.curl(&path, &["--header", "Accept: text/html", "--data", &form]);
+    done.assert_acts_like_rfc_8058("a revoked key");
+    assert!(
+        done.body.contains("Your request has been received"),
+        "{}",
+        done.body
+    );
+    assert!(
+        !done.body.contains("<form"),
+        "nothing has begun that could be undone"
+    );
+    assert_eq!(door.received().0, 1, "kept, to be looked at");
 }
 
 #[test]
