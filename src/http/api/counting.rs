@@ -27,6 +27,7 @@ const ROUTES: &[&str] = &[
     "/v1/alarms",
     "/v1/replay",
     "/v1/explain",
+    "/v1/stats",
     "/v1/streams",
     "/v1/keys",
     "/v1/keys/{prefix}",
