@@ -215,3 +215,87 @@ fn postfix_refuses_who_is_suppressed_and_defers_without_a_server() {
         drop(place);
     }
 }
+
+/// What Haraka gives a plugin, and what the plugin did with each address: the code and the text.
+const HARAKA: &str = r#"
+global.DENY = 'DENY'; global.DENYSOFT = 'DENYSOFT';
+const [file, ini, ...addresses] = process.argv.slice(1);
+const plugin = require(file);
+plugin.config = { get: () => ({ main: JSON.parse(ini) }) };
+const hooks = [];
+plugin.register_hook = (hook, method) => hooks.push([hook, method]);
+plugin.register();
+const connection = { logerror: () => {} };
+const run = ([hook, method], recipient) => new Promise((done) => plugin[method](
+  (...said) => done(said), connection, hook === 'rcpt' ? [recipient] : recipient));
+(async () => {
+  for (const address of addresses) {
+    const recipient = { address: address.length % 2 ? address : () => address };
+    for (const hook of hooks) console.log(JSON.stringify([hook[0], address, ...await run(hook, recipient)]));
+  }
+})();
+"#;
+
+fn haraka(lookup: SocketAddr, pass: bool, addresses: &[&str]) -> Vec<serde_json::Value> {
+    let ini =
+        json!({"host": "127.0.0.1", "port": lookup.port().to_string(), "list": "1", "pass": pass});
+    let output = Command::new("node")
+        .args(["-e", HARAKA])
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/examples/haraka/desist.js"
+        ))
+        .arg(ini.to_string())
+        .args(addresses)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    lines.collect()
+}
+
+#[test]
+fn the_plugin_for_haraka_refuses_who_is_suppressed_and_defers_without_a_server() {
+    if Command::new("node").arg("--version").output().is_err() {
+        // scripts/test says so.
+        println!("not run: the plugin for Haraka (no `node`)");
+        return;
+    }
+    let (running, lookup) = server();
+    let asked = ["alice@example.net", "BOB@example.net", "no address"];
+    let told = haraka(lookup, false, &asked);
+    let said: Vec<(&str, &str, &str)> = told
+        .iter()
+        .map(|line| {
+            let text = |at: usize| line[at].as_str().unwrap_or_default();
+            (text(0), text(2), text(3))
+        })
+        .collect();
+    assert_eq!(said.len(), 6, "{told:?}");
+    assert_eq!(said[0], ("rcpt", "", ""));
+    assert_eq!((said[2].0, said[2].1), ("rcpt", "DENY"));
+    assert!(
+        said[2].2.starts_with("not to be mailed: manual all "),
+        "{told:?}"
+    );
+    assert_eq!(said[4].1, "DENY", "{told:?}");
+    // Once a recipient.
+    assert!(
+        [1, 3, 5]
+            .iter()
+            .all(|at: &usize| said[*at] == ("rcpt_ok", "", "")),
+        "{told:?}"
+    );
+    // A question is one line, whatever the address.
+    let forged = haraka(lookup, false, &["alice@example.net\ncheck 1 x@example.net"]);
+    assert_eq!(forged[0][2], "DENY", "{forged:?}");
+
+    running.terminate();
+    drop(running.ended());
+    let told = haraka(lookup, false, &["alice@example.net"]);
+    assert_eq!(told[0][2], "DENYSOFT", "{told:?}");
+    let told = haraka(lookup, true, &["alice@example.net"]);
+    assert_eq!(told[0].as_array().unwrap().len(), 2, "{told:?}");
+}
