@@ -12,7 +12,7 @@ use super::Api;
 use super::body::Json;
 use super::caller::{May, Write};
 use super::problem::{Kind, Problem};
-use super::wire::{self, Answer, Bounded};
+use super::wire::{self, Answer, Bounded, Object};
 use crate::app::tokens::{Minter, Recipient, TokensError, reference};
 use crate::model::address::Address;
 use crate::token::wire::Use;
@@ -32,7 +32,7 @@ pub(super) struct TokensRequest {
     stream: u16,
     /// At most 1,000.
     #[schema(value_type = Vec<RecipientItem>, max_items = 1000)]
-    recipients: Bounded<RecipientItem, MOST_RECIPIENTS>,
+    recipients: Bounded<Object<RecipientItem>, MOST_RECIPIENTS>,
     /// If given, only a bare token for this use is minted, without return path and headers:
     /// `feedback` or `bounce`.
     #[serde(default, rename = "use")]
@@ -105,7 +105,7 @@ pub(super) async fn mint(
     Json(request): Json<TokensRequest>,
 ) -> Result<Answer<TokensAnswer>, Problem> {
     let minter = Minter::new(&api.app, caller.one_tenant()?, request.stream)?;
-    let recipients = request.recipients.within()?;
+    let recipients = request.recipients.objects()?;
     let mut addresses = Vec::with_capacity(recipients.len());
     let mut items = Vec::with_capacity(recipients.len());
     for item in recipients {

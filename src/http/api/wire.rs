@@ -8,7 +8,8 @@ use axum::extract::{FromRequestParts, Path};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Unexpected, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
@@ -225,6 +226,13 @@ impl<T, const MAX: usize> Bounded<T, MAX> {
     }
 }
 
+impl<T, const MAX: usize> Bounded<Object<T>, MAX> {
+    /// The objects, if there are not too many of them.
+    pub(super) fn objects(self) -> Result<impl ExactSizeIterator<Item = T>, Problem> {
+        Ok(self.within()?.into_iter().map(Object::into_inner))
+    }
+}
+
 impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Bounded<T, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(ItemVisitor(PhantomData))
@@ -259,6 +267,37 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for ItemVisitor<T,
     }
 }
 
+/// A JSON object. A list of values in the order of its members would be read too, which nobody means.
+#[derive(Debug)]
+pub(super) struct Object<T>(T);
+
+impl<T> Object<T> {
+    /// What was read.
+    pub(super) fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,6 +309,20 @@ mod tests {
         let three: Bounded<u8, 2> = serde_json::from_str("[1,2,\"no number\"]").unwrap();
         assert_eq!((three.items.len(), three.given), (2, 3));
         assert!(three.within().is_err());
+    }
+
+    #[test]
+    fn an_object_is_no_list() {
+        #[derive(Debug, Deserialize)]
+        struct Pair {
+            one: u8,
+            two: u8,
+        }
+        let read = serde_json::from_str::<Object<Pair>>;
+        let pair = read("{\"one\":1,\"two\":2}").unwrap().into_inner();
+        assert_eq!((pair.one, pair.two), (1, 2));
+        let error = read("[1,2]").unwrap_err().to_string();
+        assert!(error.contains("expected an object"), "{error}");
     }
 
     #[test]

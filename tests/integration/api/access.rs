@@ -419,3 +419,39 @@ async fn an_index_that_is_too_old_is_not_ready() {
     assert_eq!((doors.status, doors.problem().as_str()), (503, "not-ready"));
     assert_eq!(plain("/livez").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_list_is_no_object_at_any_depth() {
+    // G-001
+    let node = Node::start().await;
+    for (path, body) in [
+        ("/v1/check", json!([null, ["a@example.com"]])),
+        (
+            "/v1/events",
+            json!({"events": [["delivered", "a@example.com"]]}),
+        ),
+        (
+            "/v1/tokens",
+            json!({"recipients": [["a@example.com", null]]}),
+        ),
+        (
+            "/v1/suppressions",
+            json!({"suppressions": [["a@example.com", "all", "manual", "x"]]}),
+        ),
+        (
+            "/v1/suppressions/lift",
+            json!({"items": [[null, null, null, null]], "note": "x"}),
+        ),
+        (
+            "/v1/suppressions/lift",
+            json!({"filter": ["manual", "all"], "note": "x"}),
+        ),
+    ] {
+        let answer = node.post(path, &body).await;
+        assert_eq!(
+            (answer.status, answer.problem().as_str()),
+            (400, "invalid-json"),
+            "{path} {body}"
+        );
+    }
+}

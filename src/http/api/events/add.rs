@@ -11,7 +11,7 @@ use crate::http::api::Api;
 use crate::http::api::body::Json;
 use crate::http::api::caller::{May, Write};
 use crate::http::api::problem::Problem;
-use crate::http::api::wire::{self, Answer, Bounded};
+use crate::http::api::wire::{self, Answer, Bounded, Object};
 use crate::judge::fed::{Told, ToldKind};
 use crate::model::bounce::Stage;
 use crate::model::clock::Timestamp;
@@ -28,7 +28,7 @@ const MAX_AGENT: usize = 512;
 pub(in crate::http::api) struct TellRequest {
     /// At most 10,000.
     #[schema(value_type = Vec<TellItem>, max_items = 10_000)]
-    events: Bounded<TellItem, MOST_ITEMS>,
+    events: Bounded<Object<TellItem>, MOST_ITEMS>,
 }
 
 /// What became of one mail.
@@ -153,7 +153,7 @@ pub(in crate::http::api) async fn tell_all(
     let tenant = caller.one_tenant()?;
     let agent = headers.get(USER_AGENT).and_then(|text| text.to_str().ok());
     let agent: String = agent.unwrap_or_default().chars().take(MAX_AGENT).collect();
-    let items = request.events.within()?.into_iter().map(Item::from);
+    let items = request.events.objects()?.map(Item::from);
     let written = tell(&api.app, tenant, (&agent, items.collect())).await?;
     let items = written.items.into_iter().enumerate();
     Ok(Answer(TellAnswer {

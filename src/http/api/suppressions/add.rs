@@ -9,7 +9,7 @@ use crate::http::api::Api;
 use crate::http::api::body::Json;
 use crate::http::api::caller::{May, Write};
 use crate::http::api::problem::Problem;
-use crate::http::api::wire::{self, Answer, Bounded};
+use crate::http::api::wire::{self, Answer, Bounded, Object};
 use crate::model::recipient::RecipientKey;
 use crate::model::suppression::{Reason, Scope};
 
@@ -22,7 +22,7 @@ const MOST_ITEMS: usize = 10_000;
 pub(in crate::http::api) struct AddRequest {
     /// At most 10,000.
     #[schema(value_type = Vec<AddItem>, max_items = 10_000)]
-    suppressions: Bounded<AddItem, MOST_ITEMS>,
+    suppressions: Bounded<Object<AddItem>, MOST_ITEMS>,
 }
 
 /// One suppression to begin.
@@ -109,8 +109,7 @@ pub(in crate::http::api) async fn add_all(
     let tenant = caller.one_tenant()?;
     let additions: Vec<Addition> = request
         .suppressions
-        .within()?
-        .into_iter()
+        .objects()?
         .map(
             |AddItem {
                  address,

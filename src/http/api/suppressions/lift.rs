@@ -9,7 +9,7 @@ use crate::http::api::Api;
 use crate::http::api::body::Json;
 use crate::http::api::caller::{May, Write};
 use crate::http::api::problem::{Kind, Problem};
-use crate::http::api::wire::{self, Answer, Bounded};
+use crate::http::api::wire::{self, Answer, Bounded, Object};
 use crate::model::bounce::BounceClass;
 use crate::model::clock::Timestamp;
 use crate::model::recipient::RecipientKey;
@@ -27,10 +27,11 @@ pub(in crate::http::api) struct LiftRequest {
     /// At most 10,000.
     #[serde(default)]
     #[schema(value_type = Option<Vec<LiftItem>>, max_items = 10_000)]
-    items: Option<Bounded<LiftItem, MOST_ITEMS>>,
+    items: Option<Bounded<Object<LiftItem>, MOST_ITEMS>>,
     /// Or all that it finds.
     #[serde(default)]
-    filter: Option<FilterRequest>,
+    #[schema(value_type = Option<FilterRequest>)]
+    filter: Option<Object<FilterRequest>>,
     /// Why, in words, 1 to 2,000 bytes. Kept with each suppression that ends.
     #[schema(min_length = 1)]
     note: String,
@@ -176,15 +177,16 @@ pub(in crate::http::api) async fn lift_all(
     }
     let named = match (request.items, request.filter) {
         (Some(items), None) => items,
-        (None, Some(filter)) => return by_filter(&api, tenant, &filter.into(), note).await,
+        (None, Some(filter)) => {
+            return by_filter(&api, tenant, &filter.into_inner().into(), note).await;
+        }
         (Some(_), Some(_)) | (None, None) => {
             let detail = "give either items or a filter";
             return Err(Problem::new(Kind::InvalidRequest, detail));
         }
     };
     let removals: Vec<Removal> = named
-        .within()?
-        .into_iter()
+        .objects()?
         .map(
             |LiftItem {
                  address,
