@@ -106,7 +106,7 @@ pub(crate) struct Place {
     extra: String,
     public_tls: &'static str,
     wrapper: Vec<String>,
-    templates: String,
+    public: String,
 }
 
 impl Place {
@@ -148,8 +148,13 @@ impl Place {
     }
 
     /// Shows the page by the templates of this folder.
-    pub(crate) fn templates(mut self, folder: &Path) -> Self {
-        self.templates = format!("templates = \"{}\"\n", folder.display());
+    pub(crate) fn templates(self, folder: &Path) -> Self {
+        self.public(&format!("templates = \"{}\"\n", folder.display()))
+    }
+
+    /// Lines of the section `[public]`.
+    pub(crate) fn public(mut self, lines: &str) -> Self {
+        self.public.push_str(lines);
         self
     }
 
@@ -177,7 +182,7 @@ impl Place {
              [api]\nlisten = [\"127.0.0.1:0\"]\n{store}{}",
             self.data_dir().display(),
             self.public_tls,
-            self.templates,
+            self.public,
             self.extra
         );
         std::fs::write(&file, text).unwrap();
@@ -519,7 +524,7 @@ impl Place {
             extra: String::new(),
             public_tls: "self-made",
             wrapper: Vec::new(),
-            templates: String::new(),
+            public: String::new(),
         }
     }
 }

@@ -264,7 +264,7 @@ fn the_plugin_for_haraka_refuses_who_is_suppressed_and_defers_without_a_server()
         return;
     }
     let (running, lookup) = server();
-    let asked = ["alice@example.net", "BOB@example.net", "no address"];
+    let asked = ["alice@example.net", "BOB@example.net", "alice@exa mple"];
     let told = haraka(lookup, false, &asked);
     let said: Vec<(&str, &str, &str)> = told
         .iter()

@@ -4,10 +4,6 @@ use crate::harness::{Engine, Place, Running};
 
 const PATH: &str = "/.well-known/mta-sts.txt";
 
-fn with(lines: &str) -> Running {
-    Place::new(Engine::Sqlite).unwrap().config(lines).start()
-}
-
 fn asked(running: &Running, host: &str, more: &[&str]) -> (u16, String) {
     let host = format!("Host: {host}");
     let arguments = [&["--header", &host, "--header", "Accept: text/plain"], more].concat();
@@ -16,7 +12,9 @@ fn asked(running: &Running, host: &str, more: &[&str]) -> (u16, String) {
 
 #[test]
 fn a_164_the_policy_is_served_for_the_domains_and_nobody_else() {
-    let running = with("[public]\nmta_sts = \"enforce\"\nmta_sts_max_age = \"30 d\"\n");
+    let lines = "mta_sts = \"enforce\"\nmta_sts_max_age = \"30 d\"\n";
+    let place = Place::new(Engine::Sqlite).unwrap();
+    let running = place.public(lines).start();
     let (status, policy) = asked(&running, "mta-sts.fb.example.com", &[]);
     assert_eq!(status, 200, "{policy}");
     let lines: Vec<&str> = policy.lines().map(str::trim_end).collect();
