@@ -141,7 +141,7 @@ where
     D: Deserializer<'de>,
 {
     let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-    text.parse().map_err(serde::de::Error::custom)
+    text.parse().map_err(Error::custom)
 }
 
 /// Reads a word that may be absent.
@@ -151,7 +151,7 @@ where
     D: Deserializer<'de>,
 {
     let text = Option::<String>::deserialize(deserializer)?;
-    text.map(|text| text.parse().map_err(serde::de::Error::custom))
+    text.map(|text| text.parse().map_err(Error::custom))
         .transpose()
 }
 
@@ -167,12 +167,12 @@ impl Visitor<'_> for InRange {
         formatter.write_str(self.expected)
     }
 
-    fn visit_u64<E: serde::de::Error>(self, v: u64) -> Result<u16, E> {
+    fn visit_u64<E: Error>(self, v: u64) -> Result<u16, E> {
         // 0 is refused by whoever knows what it means there.
         u16::try_from(v).map_err(|_too_large| E::invalid_value(Unexpected::Unsigned(v), &self))
     }
 
-    fn visit_i64<E: serde::de::Error>(self, v: i64) -> Result<u16, E> {
+    fn visit_i64<E: Error>(self, v: i64) -> Result<u16, E> {
         Err(E::invalid_value(Unexpected::Signed(v), &self))
     }
 }
