@@ -87,9 +87,9 @@ section! {
         /// A folder with what is to be otherwise on the page: page.html, style.css, and texts in
         /// files such as de.toml. Read at start.
         templates: Option<PathBuf> = unset("\"/etc/desist/page\"");
-        /// The MTA-STS policy at https://mta-sts.DOMAIN of each served domain (RFC 8461): "off",
-        /// "testing", "enforce", or "none" to withdraw it. The certificate must be for these names
-        /// too, and the DNS must announce the policy.
+        /// The MTA-STS policy that the host mta-sts.DOMAIN serves for each served domain (RFC 8461):
+        /// "off", "testing", "enforce", or "none" to withdraw it. The certificate must be for these
+        /// names too, and the DNS must announce the policy.
         mta_sts: MtaStsMode = default(MtaStsMode::Off);
         /// How long senders keep that policy, at most 365.25 days.
         mta_sts_max_age: Duration = default(Duration::from_hours(168));

@@ -62,7 +62,7 @@ mod tests {
         let name = format!("desist-test-{}", std::process::id());
         let abstract_name = SocketAddr::from_abstract_name(&name).unwrap();
         for (socket, given) in [
-            (UnixDatagram::bind(&path).unwrap(), path.clone().into()),
+            (UnixDatagram::bind(&path).unwrap(), path.into()),
             (
                 UnixDatagram::bind_addr(&abstract_name).unwrap(),
                 OsString::from(format!("@{name}")),

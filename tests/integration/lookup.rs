@@ -217,7 +217,7 @@ fn postfix_refuses_who_is_suppressed_and_defers_without_a_server() {
 }
 
 /// What Haraka gives a plugin, and what the plugin did with each address: the code and the text.
-const HARAKA: &str = r#"
+const HARAKA: &str = r"
 global.DENY = 'DENY'; global.DENYSOFT = 'DENYSOFT';
 const [file, ini, ...addresses] = process.argv.slice(1);
 const plugin = require(file);
@@ -234,7 +234,7 @@ const run = ([hook, method], recipient) => new Promise((done) => plugin[method](
     for (const hook of hooks) console.log(JSON.stringify([hook[0], address, ...await run(hook, recipient)]));
   }
 })();
-"#;
+";
 
 fn haraka(lookup: SocketAddr, pass: bool, addresses: &[&str]) -> Vec<serde_json::Value> {
     let ini =

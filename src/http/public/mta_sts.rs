@@ -11,8 +11,8 @@ use crate::model::words::words;
 /// What names the host of a policy before its domain (RFC 8461 §3.3).
 const PREFIX: &str = "mta-sts.";
 
-/// The longest time that a policy may be kept, in seconds (RFC 8461 §3.2).
-pub const LONGEST: Duration = Duration::from_secs(31_557_600);
+/// The longest time that a policy may be kept: 31,557,600 s (RFC 8461 §3.2).
+pub const LONGEST: Duration = Duration::from_hours(8_766);
 
 words! {
     /// What senders are told to do.
@@ -42,7 +42,8 @@ impl MtaSts {
         if mode == Mode::Off {
             return None;
         }
-        let mx: String = mx.iter().map(|host| format!("mx: {host}\r\n")).collect();
+        let mx: Vec<String> = mx.iter().map(|host| format!("mx: {host}\r\n")).collect();
+        let mx = mx.concat();
         let seconds = max_age.min(LONGEST).as_secs();
         Some(Self {
             text: format!("version: STSv1\r\nmode: {mode}\r\n{mx}max_age: {seconds}\r\n"),
