@@ -8,6 +8,7 @@ pub mod clock;
 pub mod digest;
 pub mod directory;
 pub mod event;
+pub mod hidden;
 pub mod mailbox;
 pub mod provider;
 pub mod receipt;

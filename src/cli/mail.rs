@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::client::{Client, ClientArgs, ClientError, cell, encoded, print_json, print_list};
+use crate::model::hidden::is_hidden;
 use crate::report;
 
 /// The mailboxes that people read on every served domain.
@@ -155,13 +156,10 @@ fn one_line(text: &str) -> String {
 /// A text without what a terminal obeys or hides: control characters, and those that turn the
 /// direction of writing around.
 fn harmless(text: &str) -> String {
-    let shown = |c: char| {
-        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        match c {
-            '\t' => ' ',
-            _ if c.is_control() || turns => '\u{fffd}',
-            _ => c,
-        }
+    let shown = |c: char| match c {
+        '\t' => ' ',
+        _ if is_hidden(c) => '\u{fffd}',
+        _ => c,
     };
     text.chars().map(shown).collect()
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::hidden::is_hidden;
+
 /// Number of a tenant: 1 to 16,777,215 (three bytes in the token).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantId(u32);
@@ -66,11 +68,7 @@ const LONGEST_TITLE: usize = 100;
 /// Whether a text can be the title of a tenant or a stream: 1 to 100 characters that show, not all
 /// of them white space. It is for readers, in any script.
 pub fn is_title(text: &str) -> bool {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
-    };
-    text.chars().count() <= LONGEST_TITLE && !text.trim().is_empty() && !text.chars().any(hidden)
+    text.chars().count() <= LONGEST_TITLE && !text.trim().is_empty() && !text.chars().any(is_hidden)
 }
 
 /// One sending organisation; owns keys, streams, mailboxes and suppressions.
