@@ -259,7 +259,8 @@ section! {
         number: TenantId = required("2");
         /// What readers know it by: shown on the page of the public door. Default: its name.
         title: Option<Title> = unset("\"Example Shop\"");
-        /// The domain that its tokens are minted on. Default: the first of smtp.domains.
+        /// The domain that its tokens are minted on. It is served, and its mailboxes are this tenant's.
+        /// Default: the first of smtp.domains.
         domain: Option<Domain> = unset("\"fb.example.com\"");
         /// A kind of mail of this tenant.
         stream: Vec<Stream> = tables;
@@ -285,7 +286,7 @@ section! {
 section! {
     /// A mailbox.
     pub struct Mailbox {
-        /// Its address, in one of smtp.domains.
+        /// Its address, in one of smtp.domains or in a tenant's own.
         address: MailboxAddress = required("\"loop@localhost\"");
         /// complaint, cfbl, unsubscribe, bounce, dmarc, tls-report or human.
         role: Role = required("\"complaint\"");

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, SqliteConnection};
 
 use super::paging::Paging;
 use super::receipts::{self, ReceiptFilter};
-use super::{feed, migrate};
+use super::{directory, feed, migrate};
 use crate::model::event::EventKind;
 use crate::model::receipt::ReceiptState;
 use crate::model::tenant::TenantId;
@@ -35,6 +35,30 @@ fn scans(step: &str, table: &str) -> bool {
 
 fn is_done(state: ReceiptState) -> bool {
     state == ReceiptState::Done
+}
+
+#[tokio::test]
+async fn what_has_changed_in_the_directory_is_found_by_an_index() {
+    let mut tables = tables().await;
+    let own = directory::OF_CHANGED;
+    for (table, statement) in [
+        (
+            "tenants",
+            directory::sql(directory::TENANTS, directory::CHANGED),
+        ),
+        ("streams", directory::sql(directory::STREAMS, own)),
+        ("signing_keys", directory::sql(directory::KEYS, own)),
+        ("mailboxes", directory::sql(directory::MAILBOXES, own)),
+        ("domains", directory::sql(directory::DOMAINS, own)),
+    ] {
+        let plan = plan(&mut tables, &statement).await;
+        assert!(
+            !plan
+                .iter()
+                .any(|step| scans(step, table) || scans(step, "tenants")),
+            "{table}: {plan:?}"
+        );
+    }
 }
 
 #[tokio::test]

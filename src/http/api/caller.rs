@@ -151,7 +151,8 @@ fn tenant_of(parts: &Parts, api: &Api, key: &ApiKey) -> Result<Option<TenantId>,
         return Ok(Some(own));
     }
     let name = named.unwrap_or(DEFAULT_TENANT);
-    let found = api.tenant_names.find(api.app.reception.directory(), name);
+    let directory = api.app.reception.directory();
+    let found = api.tenant_names.find(&directory, name);
     match (found, key.tenant) {
         (Some(tenant), None) => Ok(Some(tenant)),
         (Some(tenant), Some(own)) if tenant == own => Ok(Some(own)),
