@@ -11,6 +11,7 @@ use http::request::Parts;
 use super::Api;
 use super::problem::{Kind, Problem};
 use crate::app::api_keys::VerifyError;
+use crate::app::suppressions::indexed;
 use crate::model::tenant::TenantId;
 use crate::store::{ApiKey, KeyScope};
 
@@ -81,7 +82,7 @@ impl<S: Wanted> FromRequestParts<Api> for May<S> {
         if !key.scopes.contains(&S::SCOPE) && !key.scopes.contains(&KeyScope::Admin) {
             return Err(Problem::insufficient_scope(S::SCOPE.as_str()));
         }
-        let tenant = tenant_of(parts, state, &key)?;
+        let tenant = tenant_of(parts, state, &key).await?;
         Ok(Self {
             caller: Caller { key, tenant },
             scope: PhantomData,
@@ -129,7 +130,7 @@ async fn verify(parts: &Parts, api: &Api) -> Result<Arc<ApiKey>, Problem> {
     })
 }
 
-fn tenant_of(parts: &Parts, api: &Api, key: &ApiKey) -> Result<Option<TenantId>, Problem> {
+async fn tenant_of(parts: &Parts, api: &Api, key: &ApiKey) -> Result<Option<TenantId>, Problem> {
     let named = match parts
         .headers
         .get(TENANT_HEADER)
@@ -151,8 +152,11 @@ fn tenant_of(parts: &Parts, api: &Api, key: &ApiKey) -> Result<Option<TenantId>,
         return Ok(Some(own));
     }
     let name = named.unwrap_or(DEFAULT_TENANT);
-    let directory = api.app.reception.directory();
-    let found = api.tenant_names.find(&directory, name);
+    let mut found = named_so(api, name);
+    if found.is_none() && key.tenant.is_none() && indexed(&api.app, None).await {
+        // Another node may just have made it.
+        found = named_so(api, name);
+    }
     match (found, key.tenant) {
         (Some(tenant), None) => Ok(Some(tenant)),
         (Some(tenant), Some(own)) if tenant == own => Ok(Some(own)),
@@ -168,4 +172,9 @@ fn tenant_of(parts: &Parts, api: &Api, key: &ApiKey) -> Result<Option<TenantId>,
             ))
         }
     }
+}
+
+fn named_so(api: &Api, name: &str) -> Option<TenantId> {
+    let directory = api.app.reception.directory();
+    api.tenant_names.find(&directory, name)
 }

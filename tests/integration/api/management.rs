@@ -335,7 +335,7 @@ async fn proves(node: &Node, token: &str) -> (bool, Value) {
     let answer = answer.json();
     (
         answer["valid"].as_bool().unwrap(),
-        answer["revoked"].clone(),
+        answer["fields"]["revoked"].clone(),
     )
 }
 
