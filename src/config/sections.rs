@@ -42,8 +42,8 @@ section! {
         limits: Limits = section;
         /// What is written to standard error.
         log: Log = section;
-        /// One sending organisation. Without any there is `default`, number 1, with the stream
-        /// `default`, number 1, marketing. Created or updated at start, never deleted.
+        /// One sending organisation. Created or updated at start, never deleted. Without any the
+        /// first start makes `default`, number 1, with the stream `default`, number 1, marketing.
         tenant: Vec<Tenant> = tables;
         /// A mailbox beyond or instead of the defaults of each domain: fbl (complaint), cfbl, u and
         /// unsubscribe, b (bounce), dmarc, tlsrpt, postmaster and abuse (human). Created or updated
@@ -59,7 +59,8 @@ section! {
         listen: Vec<SocketAddr> = default(vec![local(2525)]);
         /// The name in the greeting. Default: the first domain.
         hostname: Option<Domain> = unset("\"mx.example.com\"");
-        /// Domains served. Tokens are minted on the first one.
+        /// Domains served for all tenants; those of single tenants are served beside them. Tokens are
+        /// minted on the first one.
         domains: Vec<Domain> = default(Domain::parse("localhost").into_iter().collect());
         /// Certificate chain for STARTTLS, PEM. Without it a self-made one is used. Read anew when
         /// it changes.

@@ -15,3 +15,4 @@ insert into domains (domain, tenant)
     select domain, tenant from tenants where domain is not null on conflict do nothing;
 
 create index mailboxes_tenant on mailboxes (tenant, address);
+create index api_keys_tenant on api_keys (tenant, prefix);

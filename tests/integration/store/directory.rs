@@ -701,6 +701,11 @@ pub(super) async fn api_keys_are_found_by_prefix(world: &World) {
     refused(store.add_api_key(&nobodys).await);
     assert_eq!(store.api_key("dk_abc").await.unwrap(), Some(key.clone()));
     assert_eq!(store.api_key("dk_ab").await.unwrap(), None);
+    let asked = ["dk_abc", "dk_no", "dk_adm"].map(str::to_owned);
+    let mut named = store.api_keys_named(&asked).await.unwrap();
+    named.sort_by(|one, other| one.prefix.cmp(&other.prefix));
+    assert_eq!(named, [key.clone(), admin.clone()]);
+    assert_eq!(store.api_keys_named(&[]).await.unwrap(), []);
     assert_eq!(store.api_keys(None).await.unwrap(), [key.clone(), admin]);
     assert_eq!(store.api_keys(Some(TENANT)).await.unwrap(), [key]);
     assert!(store.remove_api_key("dk_abc").await.unwrap());
