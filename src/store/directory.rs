@@ -48,8 +48,8 @@ async fn changes(conn: &mut Conn<'_>, after: u64) -> Result<DirectoryChange, Fai
     let place = place(conn).await?;
     let own = OF_CHANGED;
     let given = || values![after];
-    let tenants = sql(TENANTS, CHANGED);
-    let tenants = some(conn, "tenants", &tenants, given(), tenant_of).await?;
+    let mut tenants = some(conn, "tenants", CHANGED_TENANTS, given(), tenant_of).await?;
+    tenants.sort_by_key(|tenant| tenant.id);
     let mut change = DirectoryChange {
         streams: some(conn, "streams", &sql(STREAMS, own), given(), stream_of).await?,
         signing_keys: some(
@@ -164,8 +164,10 @@ pub(super) async fn some<T>(
     rows.iter().map(read).collect()
 }
 
-/// Which tenants have changed behind a place of the feed, and what is theirs.
-pub(super) const CHANGED: &str = "where changed > $1";
+/// Which tenants have changed behind a place of the feed, and what is theirs. In the order of the
+/// index: in that of their numbers SQLite would go through all of them.
+pub(super) const CHANGED_TENANTS: &str = "select tenant, name, domain, title from tenants
+    where changed > $1 order by changed, tenant";
 pub(super) const OF_CHANGED: &str =
     "where tenant in (select tenant from tenants where changed > $1)";
 
