@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub mod check;
+pub mod erase;
 pub mod fed;
 pub mod follower;
 pub mod held;

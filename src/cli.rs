@@ -1,11 +1,14 @@
 //! Layer 6: the command line.
 
+mod backup;
 mod check;
 mod classify;
 mod client;
 mod client_command;
 pub mod config;
 mod demo;
+mod erase;
+mod evidence;
 mod explain;
 mod held;
 mod key;
@@ -60,6 +63,10 @@ enum Command {
     Completions(manual::CompletionsArgs),
     /// Prints the manual page.
     Man(manual::ManArgs),
+    /// Copies store, keys and certificates into a folder.
+    Backup(backup::BackupArgs),
+    /// Brings back what a backup holds.
+    Restore(backup::RestoreArgs),
     #[command(flatten)]
     Client(client_command::ClientCommand),
 }
@@ -87,6 +94,12 @@ pub fn main() -> ExitCode {
             printed(args.run(Arguments::command(), &mut io::stdout().lock()))
         }
         Command::Man(args) => printed(args.run(Arguments::command(), &mut io::stdout().lock())),
+        Command::Backup(args) => with_config(file, async |config| {
+            args.run(config, &mut io::stdout().lock()).await
+        }),
+        Command::Restore(args) => with_config(file, async |config| {
+            args.run(config, &mut io::stdout().lock()).await
+        }),
         Command::Client(command) => call(&command, file),
     };
     match result {
@@ -106,6 +119,18 @@ fn serve_until_stopped(file: Option<&std::path::Path>) -> Result<ExitCode, Strin
     }
     runtime()?
         .block_on(serve::run(config))
+        .map_err(|error| whole(&error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs what works on the files of this machine.
+fn with_config(
+    file: Option<&std::path::Path>,
+    work: impl AsyncFnOnce(&Config) -> Result<(), backup::BackupError>,
+) -> Result<ExitCode, String> {
+    let config = Config::load_here(file).map_err(|errors| errors.to_string())?;
+    runtime()?
+        .block_on(work(&config))
         .map_err(|error| whole(&error))?;
     Ok(ExitCode::SUCCESS)
 }

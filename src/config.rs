@@ -149,6 +149,11 @@ impl Config {
         }
     }
 
+    /// The file of the key that seals the root secret, if there is one.
+    pub fn seal_key_path(&self) -> Option<&Path> {
+        self.store.seal_key_file.as_ref().map(SealKeyFile::path)
+    }
+
     /// What bounces mean, if the operator has rules of his own.
     pub fn bounce_rules(&self) -> Option<Arc<Rules>> {
         let file = self.policy.bounce_rules_file.as_ref();

@@ -32,6 +32,7 @@
 mod append;
 mod books;
 mod committer;
+mod copy;
 mod file;
 mod group;
 mod mirror;
@@ -50,6 +51,7 @@ use tokio_util::task::TaskTracker;
 
 use self::append::Append;
 use self::committer::{Command, Committer};
+pub use self::copy::{COPIED, copy_to};
 use self::shared::Shared;
 use crate::metrics::Metrics;
 use crate::model::clock::{Clock, Timestamp};
@@ -117,6 +119,9 @@ pub enum JournalError {
     /// The file cannot be opened, read or written.
     #[error("the journal's file cannot be used: {0}")]
     File(String),
+    /// A server runs on it.
+    #[error("another process has it open")]
+    Open,
     /// The file is of a newer version, or damaged.
     #[error("the journal holds inconsistent data: {0}")]
     Inconsistent(String),

@@ -129,6 +129,17 @@ pub fn whom(app: &App, tenant: TenantId, address: &str) -> Result<Whom, ItemErro
     })
 }
 
+/// The recipient of an address, or the one that a key of 20 hexadecimal digits is.
+pub fn whom_in(app: &App, tenant: TenantId, text: &str) -> Result<Whom, ItemError> {
+    match text.parse::<RecipientKey>() {
+        Ok(recipient) => Ok(Whom {
+            recipients: vec![recipient],
+            address: None,
+        }),
+        Err(_) => whom(app, tenant, text),
+    }
+}
+
 /// Adds suppressions in one transaction; bad items are named and the others added.
 pub async fn add(
     app: &App,

@@ -7,6 +7,8 @@ use clap::Subcommand;
 
 use super::check::CheckArgs;
 use super::client::{ClientError, Outcome, if_read};
+use super::erase::EraseArgs;
+use super::evidence::EvidenceArgs;
 use super::held::HeldArgs;
 use super::key::KeyArgs;
 use super::lift::LiftArgs;
@@ -32,6 +34,10 @@ pub(super) enum ClientCommand {
     Lift(LiftArgs),
     /// Lists standing suppressions.
     List(ListArgs),
+    /// Shows all that is known of one recipient, and why.
+    Evidence(EvidenceArgs),
+    /// Forgets who a recipient is; what stands against it stays.
+    Erase(EraseArgs),
     /// Reviews what waits for an operator.
     Held(HeldArgs),
     /// Reads the mail that is kept for people.
@@ -63,6 +69,8 @@ impl ClientCommand {
             Self::Suppress(args) => args.run(data_dir, out),
             Self::Lift(args) => args.run(data_dir, out),
             Self::List(args) => args.run(data_dir, out),
+            Self::Evidence(args) => args.run(data_dir, out),
+            Self::Erase(args) => args.run(data_dir, out),
             Self::Held(args) => args.run(data_dir, out),
             Self::Mail(args) => args.run(data_dir, out),
             Self::Replay(args) => args.run(data_dir, out),

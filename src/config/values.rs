@@ -312,6 +312,11 @@ impl SealKeyFile {
         &self.0.content
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
     /// The file, if others than its owner can read it.
     pub fn open_to_others(&self) -> Option<&Path> {
         self.0.open_to_others.then_some(self.0.path.as_path())

@@ -12,6 +12,7 @@ mod check;
 mod counting;
 mod cursor;
 mod docs;
+mod erase;
 mod events;
 mod explain;
 mod health;
@@ -178,6 +179,7 @@ fn evidence() -> OpenApiRouter<Api> {
         .routes(routes!(held::list))
         .routes(routes!(held::decide::approve_one))
         .routes(routes!(held::decide::dismiss_one))
+        .routes(routes!(erase::erase))
         .routes(routes!(explain::explain))
         .routes(routes!(held::together::approve_all))
         .routes(routes!(held::together::dismiss_all))

@@ -35,6 +35,10 @@ pub(super) async fn open(path: &Path) -> Result<Opened, JournalError> {
     let path = path.to_owned();
     let prepare = move || match prepare(&path) {
         Ok(lock) => Ok((path, lock)),
+        Err(JournalError::Open) => {
+            let message = format!("{}: {}", path.display(), JournalError::Open);
+            Err(JournalError::File(message))
+        }
         Err(JournalError::File(why)) => {
             Err(JournalError::File(format!("{}: {why}", path.display())))
         }
@@ -87,7 +91,7 @@ fn folder_of(path: &Path) -> PathBuf {
 
 /// Takes the lock and makes the file, readable by its owner alone from the first byte on: SQLite
 /// gives the log the mode of the file.
-fn prepare(path: &Path) -> Result<File, JournalError> {
+pub(super) fn prepare(path: &Path) -> Result<File, JournalError> {
     let mut options = OpenOptions::new();
     options
         .read(true)
@@ -101,8 +105,7 @@ fn prepare(path: &Path) -> Result<File, JournalError> {
     match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
-            let message = "another process has it open".to_owned();
-            return Err(JournalError::File(message));
+            return Err(JournalError::Open);
         }
         Err(error) => return Err(unusable(error)),
     }

@@ -1,6 +1,7 @@
 //! What an outcome means for the address: its class, and how much it counts. The rules are data:
 //! `rules.toml`.
 
+mod candidates;
 pub mod code;
 pub mod explain;
 mod local;

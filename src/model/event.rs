@@ -300,19 +300,23 @@ pub struct Detail {
 }
 
 impl Detail {
-    /// The same without the addresses that a server's text may name.
+    /// The same without the addresses that a server's text and the notes may name.
     #[must_use]
     pub fn without_addresses(&self) -> Self {
-        let masked = |text: &String| {
-            let words = text.split(' ');
-            let masked = words.map(|word| if word.contains('@') { "…" } else { word });
-            masked.collect::<Vec<_>>().join(" ")
-        };
+        let mask = |text: &String| without_addresses(text);
         Self {
-            diagnostic: self.diagnostic.as_ref().map(masked),
+            diagnostic: self.diagnostic.as_ref().map(mask),
+            notes: self.notes.iter().map(mask).collect(),
             ..self.clone()
         }
     }
+}
+
+/// A text with … in the place of each word that may be an address.
+pub fn without_addresses(text: &str) -> String {
+    let words = text.split(' ');
+    let masked = words.map(|word| if word.contains('@') { "…" } else { word });
+    masked.collect::<Vec<_>>().join(" ")
 }
 
 /// One judged fact about one recipient.

@@ -25,6 +25,8 @@ pub struct StoredEvent {
     pub seq: u64,
     /// When its receipt was accepted.
     pub at: Timestamp,
+    /// By which door.
+    pub door: Door,
     /// The event.
     pub event: Event,
 }
@@ -32,7 +34,8 @@ pub struct StoredEvent {
 /// What [`StoredEvent::of`] reads, of the table `events e`.
 pub(super) const COLUMNS: &str = "e.seq, e.at, e.receipt, e.idx, e.tenant, e.kind, e.proof, \
     e.authentication, e.recipient, e.address, e.stream, e.reference, e.found_in, e.effects, \
-    e.detail";
+    e.detail, \
+    (select door from receipts r where r.month = e.month and r.id = e.receipt) as door";
 
 impl StoredEvent {
     pub(super) fn of(row: &Row) -> Result<Self, Failure> {
@@ -62,6 +65,7 @@ impl StoredEvent {
         Ok(Self {
             seq: row.number("seq")?,
             at: row.time("at")?,
+            door: row.word("door")?,
             event,
         })
     }

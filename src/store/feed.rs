@@ -95,6 +95,25 @@ pub(super) async fn publish(
     Ok(())
 }
 
+/// Which events of the feed.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// Only of this kind.
+    pub kind: Option<EventKind>,
+    /// Only about this recipient: its key under every generation of the address key. Needs a
+    /// tenant.
+    pub recipients: Vec<RecipientKey>,
+}
+
+impl From<EventKind> for EventFilter {
+    fn from(kind: EventKind) -> Self {
+        Self {
+            kind: Some(kind),
+            recipients: Vec::new(),
+        }
+    }
+}
+
 impl Store {
     /// The feed's head and the store's clock.
     pub async fn head(&self) -> Result<Head, StoreError> {
@@ -132,11 +151,11 @@ impl Store {
     pub async fn events(
         &self,
         tenant: Option<TenantId>,
-        kind: Option<EventKind>,
+        filter: &EventFilter,
         after: u64,
         limit: u32,
     ) -> Result<(Vec<StoredEvent>, u64), StoreError> {
-        let (sql, values) = events_behind(tenant, kind, after, limit);
+        let (sql, values) = events_behind(tenant, filter, after, limit);
         let rows = read!(self.pool, |conn| fetch(conn, "events", sql, values).await)?;
         let place = Place::of(&rows)?;
         if after > place.head {
@@ -176,13 +195,24 @@ pub(super) fn changes_behind(
 /// The statement that reads events; each row has the feed's bounds too.
 pub(super) fn events_behind(
     tenant: Option<TenantId>,
-    kind: Option<EventKind>,
+    filter: &EventFilter,
     after: u64,
     limit: u32,
 ) -> (String, Vec<Value>) {
     let mut behind = behind(tenant, after, limit);
-    if let Some(kind) = kind {
-        behind.equal("kind", kind.as_str());
+    let one_recipient = !filter.recipients.is_empty();
+    if one_recipient {
+        let keys = filter.recipients.iter();
+        behind.within("recipient", keys.map(|key| Value::from(*key)));
+    }
+    if let Some(kind) = filter.kind {
+        // A recipient has few events: they are found by the recipient, not by the kind.
+        let column = if one_recipient {
+            "coalesce(kind, '')"
+        } else {
+            "kind"
+        };
+        behind.equal(column, kind.as_str());
     }
     let sql = format!(
         "select f.seq as head, f.trimmed, {EVENT_COLUMNS}

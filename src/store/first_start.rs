@@ -113,7 +113,7 @@ async fn keep(conn: &mut Conn<'_>, name: &str, value: Value) -> Result<(Vec<u8>,
     Ok((row.ok_or_else(missing)?.bytes("value")?, stored > 0))
 }
 
-fn random<const N: usize>() -> Result<[u8; N], StoreError> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
         .map_err(|error| StoreError::Unavailable(format!("no random bytes: {error}")))?;

@@ -238,7 +238,7 @@ pub(super) async fn remove_begun(
                and s.scope = k.column3 and s.reason = k.column4
                and s.event_receipt = k.column5 and s.event_idx = k.column6)
                returning tenant, recipient, scope, reason, address, since, event_receipt,
-                   event_idx, evidence, note, class, provider",
+                   event_idx, evidence, note, class, provider, erased",
     };
     let rows = fetch_many(conn, statement, rows.collect()).await?;
     let mut ended: Vec<StoredSuppression> = rows
@@ -275,6 +275,7 @@ pub(super) async fn remember(
             note,
             stood.class.map(BounceClass::as_str),
             stood.provider.as_deref(),
+            stood.erased,
         ]);
         Ok(row)
     };
@@ -286,7 +287,8 @@ pub(super) async fn remember(
     let statement = ManyRows {
         table: "history",
         head: "insert into history (tenant, recipient, seq, scope, reason, address, since, \
-               event_receipt, event_idx, evidence, note, lifted, lift_note, class, provider)",
+               event_receipt, event_idx, evidence, note, lifted, lift_note, class, provider, \
+               erased)",
         tail: "",
     };
     fetch_many(conn, statement, rows).await?;

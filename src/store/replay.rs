@@ -196,7 +196,10 @@ async fn events_of(conn: &mut Conn<'_>, keys: Vec<Vec<Value>>) -> Result<Vec<Eve
         table: "events",
         head: "select e.seq, e.at, e.receipt, e.idx, e.tenant, e.kind, e.proof, e.authentication,
                       e.recipient, e.address, e.stream, e.reference, e.found_in, e.effects,
-                      e.detail from (",
+                      e.detail,
+                      (select door from receipts r where r.month = e.month and r.id = e.receipt)
+                          as door
+               from (",
         tail: ") k join events e on e.month = k.column1 and e.receipt = k.column2",
     };
     let rows = fetch_many(conn, statement, keys).await?;

@@ -149,7 +149,7 @@ fn row(begin: &Begin, addresses: Addresses, now: Timestamp) -> Vec<Value> {
     ]
 }
 
-/// Fills in the address of what stands without one.
+/// Fills in the address of what stands without one. What was erased stays so.
 async fn fill(
     conn: &mut Conn<'_>,
     known: BTreeMap<(TenantId, RecipientKey), &str>,
@@ -162,7 +162,8 @@ async fn fill(
         table: "suppressions",
         head: "update suppressions set address = known.column3 from (",
         tail: ") as known where suppressions.tenant = known.column1 \
-               and suppressions.recipient = known.column2 and suppressions.address is null",
+               and suppressions.recipient = known.column2 and suppressions.address is null \
+               and suppressions.erased is null",
     };
     fetch_many(conn, statement, rows).await?;
     Ok(())
@@ -202,7 +203,7 @@ async fn without_address(
     for keys in keys.chunks(1024) {
         let mut those = Conditions::behind(vec![]);
         those.equal("tenant", tenant);
-        those.plain("address is null");
+        those.plain("address is null and erased is null");
         those.within("recipient", keys.iter().map(|key| Value::from(*key)));
         let sql = format!("select recipient from suppressions {}", those.to_where());
         for row in fetch(conn, "suppressions", sql, those.values).await? {

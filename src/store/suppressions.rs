@@ -35,13 +35,15 @@ pub struct StoredSuppression {
     pub class: Option<BounceClass>,
     /// Of a bounce: the organisational domain of whoever refused it.
     pub provider: Option<String>,
+    /// When its address was erased.
+    pub erased: Option<Timestamp>,
     /// When it was lifted, and why; `None` while it stands.
     pub lifted: Option<(Timestamp, String)>,
 }
 
 /// What [`StoredSuppression::standing`] reads.
 pub(super) const COLUMNS: &str = "tenant, recipient, scope, reason, address, since, event_receipt, event_idx, evidence, note, \
-     class, provider";
+     class, provider, erased";
 
 impl StoredSuppression {
     /// Reads a row of the table `suppressions`.
@@ -62,6 +64,7 @@ impl StoredSuppression {
             note: row.opt_text("note")?,
             class: row.opt_word("class")?,
             provider: row.opt_text("provider")?,
+            erased: row.opt_int("erased")?.map(Timestamp::from_millis),
             lifted: None,
         })
     }

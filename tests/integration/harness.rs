@@ -189,6 +189,11 @@ impl Place {
         file
     }
 
+    /// Writes the config, without starting anything.
+    pub(crate) fn configured(&self) {
+        self.write_config();
+    }
+
     /// Starts a process here and waits until every listener is ready.
     pub(crate) fn start(self) -> Running {
         self.start_doors().wait_for_api()

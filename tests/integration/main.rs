@@ -10,6 +10,7 @@
 
 mod api;
 mod attack;
+mod backup;
 mod bounce_rules;
 mod bounces;
 mod classify;
@@ -18,6 +19,7 @@ mod config;
 mod connection;
 mod corpus;
 mod differential;
+mod erase;
 mod fire;
 mod first;
 mod floods;

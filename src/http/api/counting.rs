@@ -16,6 +16,7 @@ const ROUTES: &[&str] = &[
     "/v1/tokens/inspect",
     "/v1/changes",
     "/v1/events",
+    "/v1/erase",
     "/v1/receipts",
     "/v1/receipts/{id}",
     "/v1/receipts/{id}/raw",

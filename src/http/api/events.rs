@@ -17,16 +17,17 @@ use super::caller::{May, Read};
 use super::cursor::{Wait, behind, cursor, place};
 use super::problem::Problem;
 use super::wire::{self, Answer, Listing, Parameters};
+use crate::app::suppressions::whom_in;
 use crate::model::authentication::Authentication;
 use crate::model::clock::Timestamp;
 use crate::model::event::{
     Detail, Effect, EventId, EventKind, FoundIn, HoldReason, Proof, SoftFailure,
 };
-use crate::model::receipt::ReceiptId;
+use crate::model::receipt::{Door, ReceiptId};
 use crate::model::recipient::RecipientKey;
 use crate::model::suppression::{Reason, Scope};
 use crate::model::tenant::TenantId;
-use crate::store::StoredEvent;
+use crate::store::{EventFilter, StoredEvent};
 
 /// Which part of the feed.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -38,6 +39,8 @@ pub(super) struct EventsParameters {
     /// Only this kind, for instance `complaint`.
     #[param(value_type = Option<String>)]
     kind: Option<EventKind>,
+    /// Only about this recipient: an address, or a recipient key of 20 hexadecimal digits.
+    recipient: Option<String>,
     /// Items at most, 1 to 1,000; 100 if not given.
     limit: Option<u32>,
     /// Seconds to wait for the first event, 0 to 60; 0 if not given.
@@ -60,6 +63,9 @@ pub(super) struct EventItem {
     /// When its receipt was accepted.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
+    /// By which door: `smtp`, `one-click` or `api`.
+    #[schema(value_type = String)]
+    door: Door,
     /// Number of the tenant; null if none could be named.
     #[schema(value_type = Option<u32>, required = true)]
     tenant: Option<u32>,
@@ -135,12 +141,19 @@ impl From<Effect> for EffectItem {
 }
 
 impl From<StoredEvent> for EventItem {
-    fn from(StoredEvent { seq, at, event }: StoredEvent) -> Self {
+    fn from(stored: StoredEvent) -> Self {
+        let StoredEvent {
+            seq,
+            at,
+            door,
+            event,
+        } = stored;
         Self {
             id: event.id,
             receipt: event.id.receipt,
             seq,
             at,
+            door,
             tenant: event.tenant.map(TenantId::get),
             kind: event.kind,
             proof: event.proof,
@@ -166,7 +179,7 @@ impl From<StoredEvent> for EventItem {
     responses((status = 200, description = "What follows", body = Listing<EventItem>,
         example = json!({"items": [{"id": "019aa5f2-7c00-7000-8000-000000000001.0",
             "receipt": "019aa5f2-7c00-7000-8000-000000000001", "seq": 7,
-            "at": "2026-11-21T12:00:00.417Z", "tenant": 1, "kind": "complaint", "proof": "token",
+            "at": "2026-11-21T12:00:00.417Z", "door": "smtp", "tenant": 1, "kind": "complaint", "proof": "token",
             "authentication": "not-asked", "recipient": "0f1e2d3c4b5a69788796",
             "address": null, "stream": 3, "ref": "", "found_in": "returned-header",
             "effects": [{"effect": "suppress", "scope": "marketing", "reason": "complaint"}],
@@ -180,11 +193,19 @@ pub(super) async fn events(
     let app = &api.app;
     let limit = wire::limit(asked.limit)?;
     let mut wait = Wait::new(&api, asked.wait)?;
+    let recipients = match &asked.recipient {
+        Some(text) => whom_in(app, caller.one_tenant()?, text)?.recipients,
+        None => Vec::new(),
+    };
+    let filter = EventFilter {
+        kind: asked.kind,
+        recipients,
+    };
     let mut begin = behind(&app.store, place(&app.store, asked.after.as_deref())?).await?;
     loop {
         let (found, upto) = app
             .store
-            .events(caller.tenant, asked.kind, begin, limit)
+            .events(caller.tenant, &filter, begin, limit)
             .await?;
         if !found.is_empty() || !wait.more(upto).await {
             let items = found.into_iter().map(EventItem::from).collect();

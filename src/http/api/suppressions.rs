@@ -71,6 +71,9 @@ pub(super) struct Suppression {
     /// What is kept for ever about its cause.
     #[schema(value_type = Object)]
     evidence: serde_json::Value,
+    /// When its address was erased; null if it was not.
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
+    erased: Option<Timestamp>,
     /// When and why it ended; null while it stands.
     #[schema(required = true)]
     lifted: Option<LiftedAt>,
@@ -97,6 +100,7 @@ impl From<StoredSuppression> for Suppression {
             event: stored.event,
             note: stored.note,
             evidence: stored.evidence,
+            erased: stored.erased,
             lifted: stored.lifted.map(|(at, note)| LiftedAt { at, note }),
         }
     }
@@ -114,7 +118,7 @@ impl From<StoredSuppression> for Suppression {
             "address": "bob@example.com", "scope": "marketing", "reason": "complaint",
             "since": "2026-11-21T12:00:00.417Z",
             "event": "019aa5f2-7c00-7000-8000-000000000001.0", "note": null,
-            "evidence": {"door": "smtp"}, "lifted": null}], "next": null})))
+            "evidence": {"door": "smtp"}, "erased": null, "lifted": null}], "next": null})))
 )]
 pub(super) async fn list(
     State(api): State<Api>,

@@ -39,12 +39,12 @@ impl Provider {
 }
 
 /// The provider's place in `providers`: by the server that refused, by words that only one uses
-/// (`says` knows which), by the recipient's domain, and last by who reports.
+/// (`says` knows whose), by the recipient's domain, and last by who reports.
 pub(super) fn whose(
     providers: &[Provider],
     outcome: &Outcome,
     delivery: &Delivery,
-    says: impl Fn(usize) -> bool,
+    says: impl FnOnce() -> Option<usize>,
 ) -> Option<usize> {
     let by_host = |host: &str| {
         providers
@@ -62,7 +62,7 @@ pub(super) fn whose(
     let reporter = || delivery.reporting_mta.as_deref().and_then(name);
     remote
         .and_then(name)
-        .or_else(|| (0..providers.len()).find(|at| says(*at)))
+        .or_else(says)
         .or_else(domain)
         .or_else(|| if remote.is_none() { reporter() } else { None })
 }

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use super::candidates::{Candidates, Needs};
 use super::code::{Code, CodePattern, ReplyPattern};
 use super::phrase::{Phrase, normal};
 use super::provider::{Provider, whose};
@@ -48,6 +49,7 @@ pub struct Rules {
     says: Vec<Vec<usize>>,
     phrases: Vec<Phrase>,
     search: Phrases,
+    candidates: Candidates,
 }
 
 /// One rule.
@@ -207,10 +209,9 @@ impl Rules {
     pub fn decide(&self, outcome: &Outcome, delivery: &Delivery) -> Decided<'_> {
         let text = normal(outcome.diagnostic.as_deref().unwrap_or_default());
         let has = self.phrases_in(&text);
-        let provider = whose(&self.providers, outcome, delivery, |at| {
-            let says = self.says.get(at).into_iter().flatten();
-            says.into_iter()
-                .any(|phrase| has.get(*phrase).copied().unwrap_or(false))
+        let provider = whose(&self.providers, outcome, delivery, || {
+            let mut each = self.says.iter();
+            each.position(|says| says.iter().any(|phrase| has.contains(phrase)))
         });
         let code = Code::of(outcome);
         let asked = Asked {
@@ -221,8 +222,10 @@ impl Rules {
             reply: outcome.smtp_code,
             stage: outcome.stage,
         };
+        let candidates = self.candidates.among(provider, asked.has.iter().copied());
+        let mut rules = candidates.filter_map(|at| self.all.get(at));
         Decided {
-            rule: self.all.iter().find(|rule| rule.fits(&asked)),
+            rule: rules.find(|rule| rule.fits(&asked)),
             provider: provider.and_then(|at| self.providers.get(at)),
             code,
         }
@@ -235,11 +238,13 @@ impl Rules {
         Ok(rule.map_or("none", |rule| rule.id.as_str()))
     }
 
-    fn phrases_in(&self, text: &str) -> Vec<bool> {
-        let mut has = vec![false; self.phrases.len()];
+    /// Few, so that looking through them is faster than a place for each.
+    fn phrases_in(&self, text: &str) -> Vec<usize> {
+        let mut has = Vec::new();
         self.search.each_in(text, |at, range| {
-            if let (Some(has), Some(phrase)) = (has.get_mut(at), self.phrases.get(at)) {
-                *has = *has || phrase.stands_alone(text, range);
+            let phrase = self.phrases.get(at);
+            if phrase.is_some_and(|phrase| phrase.stands_alone(text, range)) && !has.contains(&at) {
+                has.push(at);
             }
             ControlFlow::Continue(())
         });
@@ -249,8 +254,8 @@ impl Rules {
 
 /// What rules are asked about.
 struct Asked<'a> {
-    /// Which phrases the text has.
-    has: Vec<bool>,
+    /// The phrases that the text has.
+    has: Vec<usize>,
     provider: Option<usize>,
     code: Option<Code>,
     reply: Option<u16>,
@@ -260,9 +265,7 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn has_all(&self, phrases: &[usize]) -> bool {
-        phrases
-            .iter()
-            .all(|at| self.has.get(*at).copied().unwrap_or(false))
+        phrases.iter().all(|phrase| self.has.contains(phrase))
     }
 }
 
@@ -339,6 +342,16 @@ impl Written {
                 .map(|text| Phrase::add_part(text, &mut phrases));
             says.push(own.collect());
         }
+        let needs = rules.iter().map(|rule| Needs {
+            providers: &rule.provider,
+            phrases: rule
+                .text
+                .iter()
+                .filter_map(|all| all.first().copied())
+                .collect(),
+        });
+        let needs: Vec<Needs<'_>> = needs.collect();
+        let candidates = Candidates::new(&needs, self.providers.len(), phrases.len());
         let texts = phrases.iter().map(|phrase| phrase.text().to_owned());
         let search = Phrases::new(texts.collect());
         Ok(Rules {
@@ -348,6 +361,7 @@ impl Written {
             says,
             phrases,
             search,
+            candidates,
         })
     }
 }

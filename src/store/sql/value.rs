@@ -86,6 +86,12 @@ impl From<Timestamp> for Value {
     }
 }
 
+impl From<Option<Timestamp>> for Value {
+    fn from(value: Option<Timestamp>) -> Self {
+        Self::Int(value.map(Timestamp::as_millis))
+    }
+}
+
 impl From<TenantId> for Value {
     fn from(value: TenantId) -> Self {
         Self::Int(Some(value.get().into()))

@@ -189,6 +189,10 @@ fn calls(owned: &Owned) -> BTreeMap<&'static str, Call> {
             ),
         ),
         (
+            "post /v1/erase",
+            post("/v1/erase", json!({"address": "hidden@example.net"})),
+        ),
+        (
             "post /v1/events",
             post(
                 "/v1/events",

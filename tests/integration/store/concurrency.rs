@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use desist::model::suppression::{ChangeOp, SuppressionKey};
-use desist::store::{Decision, Lift, Store, StoreError};
+use desist::store::{Decision, EventFilter, Lift, Store, StoreError};
 use tokio::task::JoinSet;
 
 use super::world::{HOLD, NOW, TENANT, World, all_changes, event, manual, recipient_key, standing};
@@ -68,7 +68,10 @@ async fn follow(store: Store, count: usize) -> (Vec<u64>, Vec<u64>) {
         assert!(found.is_sorted_by(|a, b| a.seq < b.seq));
         changes.extend(found.iter().map(|change| change.seq));
         after_change = place;
-        let (found, place) = store.events(None, None, after_event, 37).await.unwrap();
+        let (found, place) = store
+            .events(None, &EventFilter::default(), after_event, 37)
+            .await
+            .unwrap();
         events.extend(found.iter().map(|event| event.seq));
         after_event = place;
     }
@@ -91,7 +94,12 @@ pub(super) async fn the_same_batch_from_many_nodes_acts_once(world: &World) {
     assert_eq!(standing(&store).await.len(), 50);
     assert_eq!(all_changes(&store).await.len(), 50);
     assert_eq!(
-        store.events(None, None, 0, 1000).await.unwrap().0.len(),
+        store
+            .events(None, &EventFilter::default(), 0, 1000)
+            .await
+            .unwrap()
+            .0
+            .len(),
         100
     );
 }

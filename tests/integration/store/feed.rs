@@ -5,7 +5,7 @@ use std::time::Duration;
 use desist::model::event::EventKind;
 use desist::model::suppression::SuppressionKey;
 use desist::model::tenant::{Tenant, TenantId};
-use desist::store::{NewSuppression, StoreError};
+use desist::store::{EventFilter, NewSuppression, StoreError};
 
 use super::world::{NOW, TENANT, World, manual};
 
@@ -24,7 +24,10 @@ pub(super) async fn changes_and_events_share_one_counter(world: &World) {
         [4, 5]
     );
     assert_eq!(place, 5);
-    let (events, place) = store.events(None, None, 0, 100).await.unwrap();
+    let (events, place) = store
+        .events(None, &EventFilter::default(), 0, 100)
+        .await
+        .unwrap();
     assert_eq!(
         events.iter().map(|event| event.seq).collect::<Vec<_>>(),
         [2, 3]
@@ -72,7 +75,7 @@ pub(super) async fn a_tenant_sees_its_own(world: &World) {
     assert_eq!(store.changes(None, 0, 100).await.unwrap().0.len(), 2);
     assert_eq!(
         store
-            .events(Some(TENANT), None, 0, 100)
+            .events(Some(TENANT), &EventFilter::default(), 0, 100)
             .await
             .unwrap()
             .0
@@ -81,7 +84,7 @@ pub(super) async fn a_tenant_sees_its_own(world: &World) {
     );
     assert_eq!(
         store
-            .events(Some(other), None, 0, 100)
+            .events(Some(other), &EventFilter::default(), 0, 100)
             .await
             .unwrap()
             .0
@@ -100,14 +103,14 @@ pub(super) async fn events_are_filtered_by_kind(world: &World) {
         .unwrap();
     for tenant in [None, Some(TENANT)] {
         let events = store
-            .events(tenant, Some(EventKind::Bounce), 0, 9)
+            .events(tenant, &EventKind::Bounce.into(), 0, 9)
             .await
             .unwrap()
             .0;
         assert_eq!(events.len(), 1);
         assert_eq!(events[0].event.kind, EventKind::Bounce);
         let (none, place) = store
-            .events(tenant, Some(EventKind::Delay), 0, 9)
+            .events(tenant, &EventKind::Delay.into(), 0, 9)
             .await
             .unwrap();
         assert_eq!((none.len(), place), (0, 5));
@@ -149,7 +152,7 @@ pub(super) async fn a_cursor_of_the_future_is_gone(world: &World) {
     assert!(matches!(gone, StoreError::Gone(_)));
     assert!(gone.to_string().contains("never reached"), "{gone}");
     assert!(matches!(
-        store.events(None, None, 2, 9).await,
+        store.events(None, &EventFilter::default(), 2, 9).await,
         Err(StoreError::Gone(_))
     ));
     assert_eq!(store.changes(None, 1, 9).await.unwrap(), (vec![], 1));

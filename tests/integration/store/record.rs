@@ -7,7 +7,8 @@ use desist::model::event::{Detail, Effect, EventKind};
 use desist::model::receipt::{Door, ReceiptState};
 use desist::model::suppression::{ChangeOp, Reason, Scope};
 use desist::store::{
-    Addresses, Paging, ReceiptFilter, Store, StoreConfig, StoreError, StoredReceipt, Verdict,
+    Addresses, EventFilter, Paging, ReceiptFilter, Store, StoreConfig, StoreError, StoredReceipt,
+    Verdict,
 };
 
 use super::world::{
@@ -33,7 +34,15 @@ pub(super) async fn a_receipt_acts_once(world: &World) {
 
     assert_eq!(standing(&store).await.len(), 3);
     assert_eq!(all_changes(&store).await.len(), 3);
-    assert_eq!(store.events(None, None, 0, 100).await.unwrap().0.len(), 3);
+    assert_eq!(
+        store
+            .events(None, &EventFilter::default(), 0, 100)
+            .await
+            .unwrap()
+            .0
+            .len(),
+        3
+    );
     assert_eq!(store.record(&[], NOW).await.unwrap().seq, None);
 }
 

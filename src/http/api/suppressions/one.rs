@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Suppression;
 use crate::app::check::Check;
-use crate::app::suppressions::{ItemError, Whom, history, whom};
+use crate::app::suppressions::{ItemError, history, whom_in};
 use crate::http::api::Api;
 use crate::http::api::caller::{May, Read};
 use crate::http::api::problem::{Kind, Problem};
@@ -77,7 +77,8 @@ struct Verdict {
             "suppressed": {"scope": "all", "reason": "manual", "since": "2026-11-21T12:00:00Z"},
             "items": [{"recipient": "0f1e2d3c4b5a69788796", "address": "bob@example.com",
                 "scope": "all", "reason": "manual", "since": "2026-11-21T12:00:00.417Z",
-                "event": null, "note": "asked by telephone", "evidence": {}, "lifted": null}]})))
+                "event": null, "note": "asked by telephone", "evidence": {}, "erased": null,
+                "lifted": null}]})))
 )]
 pub(in crate::http::api) async fn one(
     State(api): State<Api>,
@@ -86,13 +87,7 @@ pub(in crate::http::api) async fn one(
     Parameters(asked): Parameters<OneParameters>,
 ) -> Result<Answer<About>, Problem> {
     let tenant = caller.one_tenant()?;
-    let whom = match text.parse::<RecipientKey>() {
-        Ok(recipient) => Whom {
-            recipients: vec![recipient],
-            address: None,
-        },
-        Err(_) => whom(&api.app, tenant, &text)?,
-    };
+    let whom = whom_in(&api.app, tenant, &text)?;
     let recipient = *whom.recipients.first().ok_or(ItemError::NoKey)?;
     let hit = Check::new(&api.app, tenant, asked.stream)?.recipient(&whom.recipients);
     let items = history(&api.app, tenant, &whom).await?;

@@ -1,0 +1,292 @@
+//! `desist backup` and `desist restore`: everything that cannot be made anew, in a folder, and back.
+//!
+//! A backup has all that was accepted before it began: a running server is waited for until that is
+//! in the store; of a stopped one the journal is copied too.
+
+mod manifest;
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use manifest::Manifest;
+pub(super) use manifest::ManifestError;
+
+use super::client::{ClientArgs, ClientError};
+use crate::config::Config;
+use crate::journal::{self, JournalError};
+use crate::model::clock::Clock;
+use crate::net::certificate::SELF_MADE_FILE;
+use crate::store::{self, StoreError};
+
+/// The store, where it is a file of ours.
+const STORE: &str = "desist.db";
+
+/// The key that seals the root secret.
+const SEAL_KEY: &str = "seal.key";
+
+/// Other files of the data folder that cannot be made anew.
+const OTHERS: [&str; 2] = ["admin.key", SELF_MADE_FILE];
+
+/// How long a running server may take to bring into the store what it had accepted.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// How often it is asked.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How old what a server says of its journal may be.
+const STALE: Duration = Duration::from_secs(3);
+
+/// Copies store, keys and certificates into a new folder, while the server runs or not.
+///
+/// All that was accepted before the command began is in it. Whoever has the folder has the keys:
+/// guard it like the server. A PostgreSQL store is not copied (use `pg_dump`); all else is.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:
+  desist backup /var/backups/desist-2026-11-28
+  desist restore /var/backups/desist-2026-11-28      into an empty data folder")]
+pub(super) struct BackupArgs {
+    /// A folder that does not exist yet
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+    /// Leave out the key of `[store] seal_key_file`: the backup is then worth nothing without it
+    #[arg(long)]
+    without_seal_key: bool,
+    /// Where the API is
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// Brings back what a backup holds, into a data folder that has none of it.
+///
+/// With PostgreSQL the database is restored first. The store gets a new name, so that cursors of
+/// feeds, indexes and nodes of the time after the backup begin anew; tokens stay valid.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:
+  desist restore /var/backups/desist-2026-11-28
+  desist --config /etc/desist/desist.toml restore /mnt/desist-2026-11-28")]
+pub(super) struct RestoreArgs {
+    /// What `desist backup` has written
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+}
+
+/// Why there is no backup, or nothing was brought back.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BackupError {
+    /// A file cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What happened.
+        error: io::Error,
+    },
+    /// Nothing to copy.
+    #[error("there is no store yet: start `desist serve` once")]
+    NoStore,
+    /// The store cannot be copied or opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The journal cannot be copied.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A server runs, but does not say what it has accepted.
+    #[error("a server has the journal open; it must answer, or be stopped: {0}")]
+    Server(#[from] ClientError),
+    /// It does not get on.
+    #[error("the server has not brought into the store what it had accepted within 10 minutes")]
+    TooLate,
+    /// What is in the folder is no backup.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// It would be overwritten.
+    #[error("{} is there already: a backup is restored into an empty data folder", .0.display())]
+    NotEmpty(PathBuf),
+    /// The config names an engine that the backup is not of.
+    #[error("the backup is of a store on {0}, and the config names another engine")]
+    OtherEngine(String),
+    /// The database is not the one of the backup.
+    #[error(
+        "the database is not the one that the backup belongs to: restore it first, from the dump \
+         that was made with the backup"
+    )]
+    OtherStore,
+}
+
+/// Says which file an error is about.
+fn at(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
+    let path = path.to_owned();
+    move |error| BackupError::File { path, error }
+}
+
+impl BackupArgs {
+    /// Makes the backup and says what it holds.
+    pub(super) async fn run(
+        &self,
+        config: &Config,
+        out: &mut dyn Write,
+    ) -> Result<(), BackupError> {
+        let folder = &self.folder;
+        let url = config.store_config().url;
+        let id = store::store_id(&url).await?.ok_or(BackupError::NoStore)?;
+        let clock = Clock::system();
+        let began = clock.now().to_string();
+        DirBuilder::new()
+            .mode(0o700)
+            .create(folder)
+            .map_err(at(folder))?;
+
+        // First what leaves the journal when it comes into the store.
+        let mut names = match journal::copy_to(&config.data_dir, folder) {
+            Ok(names) => names,
+            Err(JournalError::Open) => {
+                self.shipped(config, &clock).await?;
+                Vec::new()
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let copied = store::copy_to(&url, &folder.join(STORE)).await?;
+        names.extend(copied.then_some(STORE));
+        for name in OTHERS {
+            names.extend(copy(&config.data_file(name), folder, name)?.then_some(name));
+        }
+        if let (Some(path), false) = (config.seal_key_path(), self.without_seal_key) {
+            names.extend(copy(path, folder, SEAL_KEY)?.then_some(SEAL_KEY));
+        }
+        let engine = if copied { "sqlite" } else { "postgres" };
+        let mut manifest = Manifest::new(began, engine, Some(id));
+        for name in names {
+            manifest.add(folder, name).map_err(at(&folder.join(name)))?;
+        }
+        manifest.write(folder).map_err(at(folder))?;
+        self.tell(&manifest, out).map_err(at(Path::new("-")))
+    }
+
+    /// Waits until a running server has in the store all that it has accepted by now.
+    async fn shipped(&self, config: &Config, clock: &Clock) -> Result<(), BackupError> {
+        let client = self.client.connect(&config.data_dir)?;
+        let began = clock.tick();
+        loop {
+            let metrics = client.text("/metrics")?;
+            let waited = clock.tick().since(began);
+            let unshipped = figure(&metrics, "desist_journal_unshipped");
+            let oldest = figure(&metrics, "desist_oldest_unshipped_seconds");
+            // What it says may be of a moment ago.
+            let newer = oldest.is_some_and(|age| {
+                Duration::try_from_secs_f64(age).is_ok_and(|age| age + STALE < waited)
+            });
+            if unshipped.is_some_and(|count| count < 1.0) || newer {
+                return Ok(());
+            }
+            if waited > PATIENCE {
+                return Err(BackupError::TooLate);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn tell(&self, manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
+        for file in &manifest.files {
+            writeln!(out, "{:>14} {}", file.bytes, file.name)?;
+        }
+        if manifest.engine == "postgres" {
+            writeln!(
+                out,
+                "the store is on PostgreSQL: dump it now, with `pg_dump`"
+            )?;
+        }
+        writeln!(
+            out,
+            "backup of {} in {}: it holds keys, guard it",
+            manifest.began,
+            self.folder.display()
+        )
+    }
+}
+
+/// The value of a metric without labels.
+fn figure(metrics: &str, name: &str) -> Option<f64> {
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    line.trim().parse().ok()
+}
+
+impl RestoreArgs {
+    /// Brings everything back and says what to do next.
+    pub(super) async fn run(
+        &self,
+        config: &Config,
+        out: &mut dyn Write,
+    ) -> Result<(), BackupError> {
+        let manifest = Manifest::read(&self.folder)?;
+        let wanted = config.store_config();
+        let is_sqlite = wanted.url.starts_with("sqlite:");
+        if is_sqlite != (manifest.engine == "sqlite") {
+            return Err(BackupError::OtherEngine(manifest.engine));
+        }
+        let data_dir = &config.data_dir;
+        let store = wanted.url.strip_prefix("sqlite:").map(PathBuf::from);
+        let target = |name: &str| match (name, &store) {
+            (STORE, Some(store)) => Some(store.clone()),
+            // Its place is the operator's: the config names it, and it has been read from there.
+            (SEAL_KEY, _) => None,
+            _ => Some(data_dir.join(name)),
+        };
+        let ours = journal::COPIED.into_iter().chain(OTHERS).chain([STORE]);
+        for path in ours.filter_map(target) {
+            if path.try_exists().map_err(at(&path))? {
+                return Err(BackupError::NotEmpty(path));
+            }
+        }
+        if !is_sqlite && store::store_id(&wanted.url).await? != manifest.store {
+            return Err(BackupError::OtherStore);
+        }
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data_dir)
+            .map_err(at(data_dir))?;
+        for file in &manifest.files {
+            if let Some(path) = target(&file.name) {
+                put(&self.folder.join(&file.name), &path)?;
+            }
+        }
+        store::rename(&wanted).await?;
+        File::open(data_dir)
+            .and_then(|folder| folder.sync_all())
+            .map_err(at(data_dir))?;
+        writeln!(
+            out,
+            "restored the backup of {} into {}; start `desist serve`",
+            manifest.began,
+            data_dir.display()
+        )
+        .map_err(at(Path::new("-")))
+    }
+}
+
+/// Copies a file into a folder, readable by its owner alone; `false` if there is none.
+fn copy(from: &Path, folder: &Path, name: &str) -> Result<bool, BackupError> {
+    match from.try_exists() {
+        Ok(true) => put(from, &folder.join(name)).map(|()| true),
+        Ok(false) => Ok(false),
+        Err(error) => Err(at(from)(error)),
+    }
+}
+
+/// Copies a file to where none is, durably.
+fn put(from: &Path, to: &Path) -> Result<(), BackupError> {
+    let mut source = File::open(from).map_err(at(from))?;
+    let mut target = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)
+        .map_err(at(to))?;
+    io::copy(&mut source, &mut target).map_err(at(to))?;
+    target.sync_all().map_err(at(to))
+}

@@ -1,0 +1,134 @@
+//! `desist evidence`: all that is known of one recipient, and why.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::client::{
+    Client, ClientArgs, ClientError, cell, encoded, items, print_json, print_list,
+};
+
+/// Events of one page.
+const PAGE: usize = 1000;
+
+/// Show all that is known of one recipient: what stands, what was lifted by whom and why, and every
+/// event with where it came from.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:
+  desist evidence bob@example.com
+  desist evidence 0f1e2d3c4b5a69788796 --json
+  desist mail show RECEIPT        the mail itself, as text")]
+pub(super) struct EvidenceArgs {
+    /// The address, or the recipient key of 20 hexadecimal digits
+    #[arg(value_name = "ADDRESS")]
+    address: String,
+    /// Where the API is
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+impl EvidenceArgs {
+    /// Asks and prints.
+    pub(super) fn run(&self, data_dir: &Path, out: &mut dyn Write) -> Result<(), ClientError> {
+        let client = self.client.connect(data_dir)?;
+        let whom = encoded(&self.address);
+        let about = client.get(&format!("/v1/suppressions/{whom}"))?;
+        let events = events(&client, &whom)?;
+        if client.json {
+            return print_json(out, &json!({"about": about, "events": events}));
+        }
+        print(out, &about, &events)
+    }
+}
+
+fn events(client: &Client, whom: &str) -> Result<Vec<Value>, ClientError> {
+    let mut events = Vec::new();
+    let mut after = String::new();
+    loop {
+        let path = format!("/v1/events?recipient={whom}&limit={PAGE}{after}");
+        let page = client.get(&path)?;
+        let found = items(&page);
+        events.extend(found.iter().cloned());
+        if found.len() < PAGE {
+            return Ok(events);
+        }
+        after = format!("&after={}", encoded(&cell(&page, "/next")));
+    }
+}
+
+fn print(out: &mut dyn Write, about: &Value, events: &[Value]) -> Result<(), ClientError> {
+    writeln!(out, "recipient {}", cell(about, "/recipient"))?;
+    match about.get("suppressed") {
+        None | Some(Value::Null) => writeln!(out, "nothing stands: mail may be sent")?,
+        Some(stands) => writeln!(
+            out,
+            "suppressed: {} ({}) since {}",
+            cell(stands, "/scope"),
+            cell(stands, "/reason"),
+            cell(stands, "/since")
+        )?,
+    }
+    let all = items(about);
+    let (lifted, stands): (Vec<Value>, Vec<Value>) = all
+        .iter()
+        .cloned()
+        .partition(|item| !item["lifted"].is_null());
+    if !stands.is_empty() {
+        writeln!(out, "\nStands:")?;
+        let columns = ["/scope", "/reason", "/since", "/event", "/note"];
+        let names = ["SCOPE", "REASON", "SINCE", "EVENT", "NOTE"];
+        print_list(out, names, &stands, |item| {
+            columns.map(|column| cell(item, column))
+        })?;
+    }
+    if !lifted.is_empty() {
+        writeln!(out, "\nLifted:")?;
+        let columns = ["/scope", "/reason", "/since", "/lifted/at", "/lifted/note"];
+        let names = ["SCOPE", "REASON", "SINCE", "LIFTED", "WHY"];
+        print_list(out, names, &lifted, |item| {
+            columns.map(|column| cell(item, column))
+        })?;
+    }
+    if !events.is_empty() {
+        writeln!(out, "\nEvents:")?;
+        let names = [
+            "AT", "KIND", "DOOR", "PROOF", "FOUND IN", "REPORTER", "RULE", "EFFECT", "RECEIPT",
+        ];
+        print_list(out, names, events, |item| {
+            [
+                cell(item, "/at"),
+                cell(item, "/kind"),
+                cell(item, "/door"),
+                cell(item, "/proof"),
+                cell(item, "/found_in"),
+                cell(item, "/detail/reporter"),
+                cell(item, "/detail/rule"),
+                effects(item),
+                cell(item, "/receipt"),
+            ]
+        })?;
+        writeln!(out, "\n`desist mail show RECEIPT` shows the mail.")?;
+    }
+    Ok(())
+}
+
+/// What an event changed, in few words.
+fn effects(item: &Value) -> String {
+    let effects = item["effects"].as_array().map_or(&[][..], Vec::as_slice);
+    let words = effects.iter().map(|effect| {
+        let stops = ["/scope", "/reason", "/because", "/failure"]
+            .iter()
+            .filter(|member| effect.pointer(member).is_some())
+            .map(|member| cell(effect, member));
+        let stops: Vec<String> = stops.collect();
+        match stops.as_slice() {
+            [] => cell(effect, "/effect"),
+            some => format!("{} {}", cell(effect, "/effect"), some.join(" ")),
+        }
+    });
+    match words.collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => "-".to_owned(),
+        some => some,
+    }
+}

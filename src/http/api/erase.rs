@@ -1,0 +1,91 @@
+//! `POST /v1/erase`: to forget who a recipient is.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Api;
+use super::body::Json;
+use super::caller::{Admin, May};
+use super::problem::Problem;
+use super::wire::Answer;
+use crate::app::erase::{EraseError, erase as erase_recipient};
+use crate::store::Erased;
+
+/// Whom to erase.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "{\"address\": …}")]
+pub(super) struct EraseRequest {
+    /// The address, or the recipient key of 20 hexadecimal digits. With the key alone, mail is found
+    /// only by what it was judged to be.
+    address: String,
+}
+
+/// What was erased.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EraseAnswer {
+    /// Suppressions, standing and lifted, that no longer name an address.
+    suppressions: u64,
+    /// Changes of the feed that no longer name one.
+    changes: u64,
+    /// Events that no longer name one.
+    events: u64,
+    /// Receipts whose envelopes no longer tell who wrote, from where, and with which program.
+    receipts: u64,
+    /// Messages whose raw bytes are gone.
+    messages: u64,
+}
+
+impl From<Erased> for EraseAnswer {
+    fn from(erased: Erased) -> Self {
+        let Erased {
+            suppressions,
+            changes,
+            events,
+            receipts,
+            messages,
+        } = erased;
+        Self {
+            suppressions,
+            changes,
+            events,
+            receipts,
+            messages,
+        }
+    }
+}
+
+/// Erases the address of a recipient and all mail that is known to be of it.
+///
+/// The recipient key stays, and with it everything that is suppressed, the times, and the SHA-256 of
+/// what came in. This cannot be taken back. An address that nothing is known of erases nothing. What
+/// a node's journal holds is erased when it is shipped, after `journal.keep`; copies and other
+/// people's mail that names the address in its text are not found.
+#[utoipa::path(
+    post,
+    path = "/v1/erase",
+    tag = "evidence",
+    security(("bearer" = ["admin"])),
+    request_body(content = EraseRequest, example = json!({"address": "bob@example.com"})),
+    responses((status = 200, description = "What was erased", body = EraseAnswer,
+        example = json!({"suppressions": 2, "changes": 2, "events": 3, "receipts": 3,
+            "messages": 2})))
+)]
+pub(super) async fn erase(
+    State(api): State<Api>,
+    May { caller, .. }: May<Admin>,
+    Json(request): Json<EraseRequest>,
+) -> Result<Answer<EraseAnswer>, Problem> {
+    let tenant = caller.one_tenant()?;
+    let erased = erase_recipient(&api.app, tenant, &request.address).await?;
+    Ok(Answer(erased.into()))
+}
+
+impl From<EraseError> for Problem {
+    fn from(error: EraseError) -> Self {
+        match error {
+            EraseError::Whom(error) => error.into(),
+            EraseError::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Copies of the store that are kept for another day, and a store that was brought back from one.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use data_encoding::HEXLOWER;
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
+
+use super::failure::{Failure, StoreError};
+use super::first_start::random;
+use super::pool::{Conn, Pool, read, write};
+use super::sql::{execute, fetch_one, values};
+use super::{StoreConfig, seal};
+
+/// Copies the SQLite store of `url` into the new file `to` (mode 0600), as it is at one moment,
+/// while others may write to it. `false`: the store is of another engine, which has its own means.
+///
+/// # Errors
+/// There is no store, the file exists and is not empty, or the disk is full; what was written so
+/// far is left there.
+pub async fn copy_to(url: &str, to: &Path) -> Result<bool, StoreError> {
+    let Some(path) = url.strip_prefix("sqlite:") else {
+        return Ok(false);
+    };
+    let path = Path::new(path.strip_prefix("//").unwrap_or(path));
+    copy_file(path, to).await.map(|()| true)
+}
+
+/// Copies one SQLite file as it is at one moment.
+async fn copy_file(path: &Path, to: &Path) -> Result<(), StoreError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        StoreError::Unavailable(format!("{} cannot be copied: {error}", path.display()))
+    };
+    // SQLite fills an empty file, and would make one that everybody can read.
+    OpenOptions::new()
+        .create_new(true)
+        .append(true)
+        .mode(0o600)
+        .open(to)
+        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", to.display())))?;
+    let Some(name) = to.to_str() else {
+        return Err(failed(&"the name of the copy is no text"));
+    };
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .disable_statement_logging()
+        .connect()
+        .await
+        .map_err(|error| failed(&error))?;
+    sqlx::query("vacuum into ?")
+        .bind(name)
+        .execute(&mut connection)
+        .await
+        .map_err(|error| failed(&error))?;
+    Ok(())
+}
+
+/// What names the store of `url`, in hexadecimal digits; `None` if nothing was ever stored there.
+/// Makes nothing.
+pub async fn store_id(url: &str) -> Result<Option<String>, StoreError> {
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let path = Path::new(path.strip_prefix("//").unwrap_or(path));
+        if !path.exists() {
+            return Ok(None);
+        }
+    }
+    let pool = Pool::open(url).await?;
+    let id = read!(pool, |conn| id_of(conn).await);
+    pool.close().await;
+    Ok(id?.map(|id| HEXLOWER.encode(&id)))
+}
+
+async fn id_of(conn: &mut Conn<'_>) -> Result<Option<Vec<u8>>, Failure> {
+    let table = match conn {
+        Conn::Sqlite(_) => {
+            "select 1 as one from sqlite_schema where type = 'table' and name = 'meta'"
+        }
+        Conn::Postgres(_) => "select 1 as one where to_regclass('meta') is not null",
+    };
+    if fetch_one(conn, "meta", table, vec![]).await?.is_none() {
+        return Ok(None);
+    }
+    let sql = "select value from meta where name = 'store-id'";
+    let row = fetch_one(conn, "meta", sql, vec![]).await?;
+    row.map(|row| row.bytes("value")).transpose()
+}
+
+/// Gives a store that was brought back a new name: places of its feed will be used a second time,
+/// so that no cursor, index or node of the time that was lost may go on with it. The root secret
+/// stays.
+pub async fn rename(config: &StoreConfig) -> Result<(), StoreError> {
+    let pool = Pool::open(&config.url).await?;
+    let (id, nonce): ([u8; 16], [u8; 12]) = (random()?, random()?);
+    let done = write!(pool, |conn| name(conn, config, (&id, nonce)).await);
+    pool.close().await;
+    done
+}
+
+async fn name(
+    conn: &mut Conn<'_>,
+    config: &StoreConfig,
+    (id, nonce): (&[u8; 16], [u8; 12]),
+) -> Result<(), Failure> {
+    let missing = || StoreError::Inconsistent("the store has no name yet".to_owned());
+    let before = id_of(conn).await?.ok_or_else(missing)?;
+    let sql = "select value from meta where name = 'root-secret'";
+    let stored = fetch_one(conn, "meta", sql, vec![]).await?;
+    let stored = stored.ok_or_else(missing)?.bytes("value")?;
+    let seal_key = config.seal_key.as_ref();
+    let (root, _) = seal::open(&stored, seal_key, &before)?;
+    let sealed = seal::seal(&root, seal_key, id, nonce)?;
+    for (what, value) in [("store-id", id.as_slice()), ("root-secret", &sealed)] {
+        let sql = "update meta set value = $1 where name = $2";
+        execute(conn, sql, values![value, what]).await?;
+    }
+    Ok(())
+}

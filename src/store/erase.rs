@@ -1,0 +1,395 @@
+//! Erases who a recipient is: the address and the mail, and nothing of what stands against it.
+//!
+//! A recipient key stays, so that mail to an erased person goes on being stopped; so does the
+//! evidence that names nobody.
+
+use super::Store;
+use super::events::{COLUMNS as EVENT_COLUMNS, StoredEvent};
+use super::failure::{Failure, StoreError};
+use super::pool::{Conn, read, write};
+use super::receipts::{self, StoredReceipt};
+use super::sql::{Conditions, Row, Value, execute, fetch, month, values};
+use crate::model::address::Address;
+use crate::model::clock::Timestamp;
+use crate::model::event::without_addresses;
+use crate::model::receipt::{Envelope, ReceiptId};
+use crate::model::recipient::RecipientKey;
+use crate::model::tenant::TenantId;
+
+/// Receipts that one step looks at.
+const STEP: u32 = 5_000;
+
+/// Rows that are changed in one transaction.
+const TOGETHER: u32 = 500;
+
+/// Whose traces are erased.
+#[derive(Debug, Clone)]
+pub struct Erasure {
+    /// Whose recipient it is.
+    pub tenant: TenantId,
+    /// Its key under every generation of the address key.
+    pub recipients: Vec<RecipientKey>,
+    /// The canonical address; without it only what belongs to the keys is found.
+    pub address: Option<String>,
+}
+
+/// What was erased: rows that had something of the recipient in them and have it no longer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Suppressions, standing and lifted.
+    pub suppressions: u64,
+    /// Changes that the feed still keeps.
+    pub changes: u64,
+    /// Events.
+    pub events: u64,
+    /// Receipts, whose envelopes name nobody now.
+    pub receipts: u64,
+    /// Messages whose raw bytes are gone.
+    pub messages: u64,
+}
+
+impl Store {
+    /// Erases an address, and all mail that is known to be of this recipient. What stands goes on
+    /// standing. Takes several transactions; called again it goes on where it ended.
+    pub async fn erase(&self, whose: &Erasure, now: Timestamp) -> Result<Erased, StoreError> {
+        if whose.recipients.is_empty() {
+            return Ok(Erased::default());
+        }
+        let mut erased = write!(self.pool, |conn| {
+            write_over(conn, true).await?;
+            let erased = forget_address(conn, whose, now).await?;
+            write_over(conn, false).await.map(|()| erased)
+        })?;
+        erased.changes = self.erase_changes(whose).await?;
+        let mut after = 0;
+        loop {
+            let rows = self.rows("events", those_events(whose, after)).await?;
+            let events: Vec<StoredEvent> =
+                rows.iter().map(StoredEvent::of).collect::<Result<_, _>>()?;
+            let Some(last) = events.last() else {
+                break;
+            };
+            after = last.seq;
+            let (changed, of_mail) = write!(self.pool, |conn| {
+                write_over(conn, true).await?;
+                let changed = forget_events(conn, &events).await?;
+                write_over(conn, false).await.map(|()| changed)
+            })?;
+            erased.events += changed;
+            erased.add_mail(of_mail);
+        }
+        if let Some(address) = &whose.address {
+            erased.add_mail(self.erase_mail_from(whose.tenant, address).await?);
+        }
+        Ok(erased)
+    }
+
+    async fn rows(
+        &self,
+        table: &'static str,
+        (sql, parameters): (String, Vec<Value>),
+    ) -> Result<Vec<Row>, StoreError> {
+        Ok(read!(self.pool, |conn| fetch(
+            conn, table, sql, parameters
+        )
+        .await)?)
+    }
+
+    async fn erase_changes(&self, whose: &Erasure) -> Result<u64, StoreError> {
+        let mut those = Conditions::behind(values![]);
+        those.equal("tenant", whose.tenant);
+        those.within("recipient", whose.keys());
+        those.plain("address is not null");
+        // Who reads does not keep others from writing; few are found.
+        let sql = format!("select seq from changes {} order by seq", those.to_where());
+        let rows = self.rows("changes", (sql, those.values)).await?;
+        let places: Vec<u64> = rows
+            .iter()
+            .map(|row| row.number("seq"))
+            .collect::<Result<_, _>>()?;
+        for places in places.chunks(together()) {
+            let mut those = Conditions::behind(values![]);
+            those.within("seq", places.iter().map(|place| Value::from(*place)));
+            let sql = format!("update changes set address = null {}", those.to_where());
+            write!(self.pool, |conn| {
+                write_over(conn, true).await?;
+                execute(conn, sql.clone(), those.values.clone()).await?;
+                write_over(conn, false).await
+            })?;
+        }
+        Ok(u64::try_from(places.len()).unwrap_or(u64::MAX))
+    }
+
+    /// Mail that the person wrote and that no event says of whom it is: to people, for instance.
+    async fn erase_mail_from(&self, tenant: TenantId, address: &str) -> Result<Mail, StoreError> {
+        let mut mail = Mail::default();
+        let mut from: Option<ReceiptId> = None;
+        loop {
+            let end = self.rows("receipts", end_of_step(tenant, from)).await?;
+            let end = match end.first() {
+                Some(row) => Some(ReceiptId::from_bytes(row.array("id")?)),
+                None => None,
+            };
+            let naming = naming(tenant, address, (from, end));
+            let mut found = Vec::new();
+            for row in self.rows("receipts", naming).await? {
+                let receipt = StoredReceipt::of(&row)?.receipt;
+                let from = receipt.envelope.mail_from.as_deref();
+                if from.is_some_and(|from| is(from, address)) {
+                    found.push(receipt.id);
+                }
+            }
+            for ids in found.chunks(together()) {
+                mail.add(write!(self.pool, |conn| {
+                    write_over(conn, true).await?;
+                    let mail = forget_mail(conn, ids).await?;
+                    write_over(conn, false).await.map(|()| mail)
+                })?);
+            }
+            match end {
+                Some(_) => from = end,
+                None => return Ok(mail),
+            }
+        }
+    }
+}
+
+impl Erasure {
+    fn keys(&self) -> impl Iterator<Item = Value> {
+        self.recipients.iter().map(|key| Value::from(*key))
+    }
+}
+
+impl Erased {
+    fn add_mail(&mut self, mail: Mail) {
+        self.receipts += mail.receipts;
+        self.messages += mail.messages;
+    }
+}
+
+/// What was erased of mail.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mail {
+    receipts: u64,
+    messages: u64,
+}
+
+impl Mail {
+    fn add(&mut self, other: Self) {
+        self.receipts += other.receipts;
+        self.messages += other.messages;
+    }
+}
+
+/// Whether what is deleted is written over in the file of SQLite, and not only given free. On
+/// PostgreSQL that is for its vacuum.
+async fn write_over(conn: &mut Conn<'_>, whether: bool) -> Result<(), Failure> {
+    if let Conn::Sqlite(_) = conn {
+        let state = if whether { "on" } else { "off" };
+        fetch(
+            conn,
+            "store",
+            format!("pragma secure_delete = {state}"),
+            vec![],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+fn together() -> usize {
+    usize::try_from(TOGETHER).unwrap_or(1)
+}
+
+/// Whether a reverse-path is the canonical address.
+fn is(path: &str, address: &str) -> bool {
+    Address::parse(path).is_ok_and(|path| path.as_str() == address)
+}
+
+/// The statement that finds the recipient's events behind a place of the feed.
+fn those_events(whose: &Erasure, after: u64) -> (String, Vec<Value>) {
+    let mut those = Conditions::behind(values![TOGETHER]);
+    those.equal("e.tenant", whose.tenant);
+    those.within("e.recipient", whose.keys());
+    those.beyond("e.seq >", values![after]);
+    let sql = format!(
+        "select {EVENT_COLUMNS} from events e {} order by e.seq limit $1",
+        those.to_where()
+    );
+    (sql, those.values)
+}
+
+/// The statement that finds the last receipt of a step; none if fewer are left.
+fn end_of_step(tenant: TenantId, from: Option<ReceiptId>) -> (String, Vec<Value>) {
+    let mut those = Conditions::behind(values![STEP - 1]);
+    those.equal("tenant", tenant);
+    if let Some(id) = from {
+        those.beyond("(month, id) >", values![month(id), id]);
+    }
+    let sql = format!(
+        "select id from receipts {} order by month, id limit 1 offset $1",
+        those.to_where()
+    );
+    (sql, those.values)
+}
+
+/// The statement that finds the receipts of a step whose envelope has the address somewhere.
+fn naming(
+    tenant: TenantId,
+    address: &str,
+    (from, end): (Option<ReceiptId>, Option<ReceiptId>),
+) -> (String, Vec<Value>) {
+    // Any spelling of the domain and any quoting of the local part: what is sought is only a piece
+    // that all of them have, and each that is found is looked at.
+    let piece = address
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .max_by_key(|piece| piece.len())
+        .unwrap_or_default();
+    let mut those = Conditions::behind(values![piece]);
+    those.plain("length(replace(lower(envelope), $1, '')) < length(envelope)");
+    those.equal("tenant", tenant);
+    if let Some(id) = from {
+        those.beyond("(month, id) >", values![month(id), id]);
+    }
+    if let Some(id) = end {
+        those.beyond("(month, id) <=", values![month(id), id]);
+    }
+    let sql = format!(
+        "select {} from receipts {} order by month, id",
+        receipts::COLUMNS,
+        those.to_where()
+    );
+    (sql, those.values)
+}
+
+/// Takes the address out of what stands and of what stood, and out of the notes beside it.
+async fn forget_address(
+    conn: &mut Conn<'_>,
+    whose: &Erasure,
+    now: Timestamp,
+) -> Result<Erased, Failure> {
+    let mut erased = Erased::default();
+    for (table, notes) in [
+        ("suppressions", &["note"][..]),
+        ("history", &["note", "lift_note"]),
+    ] {
+        for column in notes {
+            mask_notes(conn, whose, table, column).await?;
+        }
+        let mut those = Conditions::behind(values![now]);
+        those.equal("tenant", whose.tenant);
+        those.within("recipient", whose.keys());
+        those.plain("erased is null");
+        let sql = format!(
+            "update {table} set address = null, erased = $1 {}",
+            those.to_where()
+        );
+        erased.suppressions += execute(conn, sql, those.values).await?;
+    }
+    Ok(erased)
+}
+
+/// Notes are free text: words of theirs that are addresses go.
+async fn mask_notes(
+    conn: &mut Conn<'_>,
+    whose: &Erasure,
+    table: &'static str,
+    column: &str,
+) -> Result<(), Failure> {
+    let mut those = Conditions::behind(values![]);
+    those.equal("tenant", whose.tenant);
+    those.within("recipient", whose.keys());
+    those.plain(&format!("{column} like '%@%'"));
+    let sql = format!(
+        "select distinct {column} as note from {table} {}",
+        those.to_where()
+    );
+    for row in fetch(conn, table, sql, those.values).await? {
+        let note = row.text("note")?;
+        let mut those = Conditions::behind(values![without_addresses(&note).as_str()]);
+        those.equal("tenant", whose.tenant);
+        those.within("recipient", whose.keys());
+        those.equal(column, note.as_str());
+        let sql = format!("update {table} set {column} = $1 {}", those.to_where());
+        execute(conn, sql, those.values).await?;
+    }
+    Ok(())
+}
+
+/// Takes the addresses out of events, and out of the mail that they were read from.
+async fn forget_events(
+    conn: &mut Conn<'_>,
+    events: &[StoredEvent],
+) -> Result<(u64, Mail), Failure> {
+    let mut changed = 0;
+    for StoredEvent { event, .. } in events {
+        let detail = event.detail.without_addresses();
+        if event.address.is_none() && detail == event.detail {
+            continue;
+        }
+        let id = event.id;
+        let mut parameters = values![month(id.receipt), id.receipt, id.index];
+        parameters.push(Value::json(&detail)?);
+        changed += execute(
+            conn,
+            "update events set address = null, detail = $4
+             where month = $1 and receipt = $2 and idx = $3",
+            parameters,
+        )
+        .await?;
+    }
+    let mut ids: Vec<ReceiptId> = events
+        .iter()
+        .map(|stored| stored.event.id.receipt)
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    Ok((changed, forget_mail(conn, &ids).await?))
+}
+
+/// Takes the people out of the envelopes of receipts, and forgets their raw bytes; other receipts of
+/// the same message lose them too.
+async fn forget_mail(conn: &mut Conn<'_>, ids: &[ReceiptId]) -> Result<Mail, Failure> {
+    let mut mail = Mail::default();
+    for id in ids {
+        let Some(stored) = receipts::one(conn, *id).await? else {
+            continue;
+        };
+        let receipt = stored.receipt;
+        let anonymous = of_nobody(&receipt.envelope);
+        if anonymous != receipt.envelope {
+            let mut parameters = values![month(*id), *id];
+            parameters.push(Value::json(&anonymous)?);
+            mail.receipts += execute(
+                conn,
+                "update receipts set envelope = $3 where month = $1 and id = $2",
+                parameters,
+            )
+            .await?;
+        }
+        mail.messages += execute(
+            conn,
+            "delete from raw where at = $1 and sha256 = $2",
+            values![receipt.at, receipt.digest],
+        )
+        .await?;
+    }
+    Ok(mail)
+}
+
+/// An envelope without what tells of a person: who wrote, from where, with which program. The
+/// token stays; it names the recipient's key alone.
+fn of_nobody(envelope: &Envelope) -> Envelope {
+    let untokened = envelope.token.is_none();
+    Envelope {
+        peer: None,
+        hello: String::new(),
+        mail_from: None,
+        recipient: if untokened {
+            envelope.mailbox.address.clone()
+        } else {
+            envelope.recipient.clone()
+        },
+        ..envelope.clone()
+    }
+}

@@ -1,0 +1,206 @@
+//! What a backup holds is all there is, and what it is restored to is what there was.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Engine, Place, Running, complaint};
+
+fn desist(config: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_desist"))
+        .args(arguments)
+        .arg("--config")
+        .arg(config)
+        .output()
+        .unwrap()
+}
+
+fn works(config: &Path, arguments: &[&str]) -> String {
+    let output = desist(config, arguments);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+fn fails(config: &Path, arguments: &[&str]) -> String {
+    let output = desist(config, arguments);
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn config_of(place: &Place) -> std::path::PathBuf {
+    place.folder.path().join("desist.toml")
+}
+
+/// A complaint by mail and an opt-out on the page, acknowledged; gives the token.
+fn fill(running: &Running) -> String {
+    let tokens = running.mint(1, &["ann@example.net", "bob@example.net"]);
+    let told = running.deliver(
+        "f@example.org",
+        "fbl@fb.example.com",
+        &complaint(&tokens[0].0),
+    );
+    assert!(told.starts_with("250"), "{told}");
+    let path = format!("/u/{}", tokens[1].0);
+    let (status, _) = running.curl(&path, &["-d", "List-Unsubscribe=One-Click"]);
+    assert_eq!(status, 200);
+    tokens[1].0.clone()
+}
+
+/// A place with another data folder that a backup can be restored to.
+fn elsewhere(sealed: Option<&Path>) -> Place {
+    let seal = sealed.map(|path| format!("\n[store]\nseal_key_file = '{}'\n", path.display()));
+    Place::new(Engine::Sqlite)
+        .unwrap()
+        .config(&seal.unwrap_or_default())
+}
+
+fn suppressed(running: &Running) {
+    for address in ["ann@example.net", "bob@example.net"] {
+        assert!(running.check(address, Some(1)).is_some(), "{address}");
+    }
+}
+
+/// The restored server believes the tokens of the lost one, and no cursor.
+fn goes_on(place: Place, token: &str, cursor: &str) {
+    let running = place.start();
+    running.drained();
+    suppressed(&running);
+    let (status, inspected) = running.post("/v1/tokens/inspect", &json!({"token": token}));
+    assert_eq!(status, 200, "{inspected}");
+    assert_eq!(running.events(2).len(), 2);
+    let (status, problem) = running.get(&format!("/v1/changes?after={cursor}"));
+    assert_eq!(
+        (status, &problem["code"]),
+        (410, &json!("cursor-expired")),
+        "{problem}"
+    );
+}
+
+#[test]
+fn a_running_server_is_backed_up_with_all_that_it_has_acknowledged() {
+    let running = elsewhere(None).start();
+    let token = fill(&running);
+    let config = config_of(running.place());
+    let folder = running.place().folder.path().join("backup");
+    let said = works(&config, &["backup", folder.to_str().unwrap()]);
+    for name in ["desist.db", "admin.key", "self-made.pem", "guard it"] {
+        assert!(said.contains(name), "{name}: {said}");
+    }
+    assert!(!said.contains("journal"), "{said}");
+    let (_, page) = running.get("/v1/changes");
+    let cursor = page["next"].as_str().unwrap().to_owned();
+    let key = running.key.clone();
+
+    let place = elsewhere(None);
+    place.configured();
+    let said = works(&config_of(&place), &["restore", folder.to_str().unwrap()]);
+    assert!(said.contains("restored the backup of 20"), "{said}");
+    let again = fails(&config_of(&place), &["restore", folder.to_str().unwrap()]);
+    assert!(again.contains("is there already"), "{again}");
+    let admin = std::fs::read_to_string(place.data_dir().join("admin.key")).unwrap();
+    assert_eq!(admin.trim(), key);
+    goes_on(place, &token, &cursor);
+}
+
+#[test]
+fn a_stopped_server_is_backed_up_with_its_journal_and_its_seal() {
+    let seal = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(seal.path(), "07".repeat(32)).unwrap();
+    let running = elsewhere(Some(seal.path())).start();
+    let token = fill(&running);
+    let (_, page) = running.get("/v1/changes");
+    let cursor = page["next"].as_str().unwrap().to_owned();
+    // Killed: what was acknowledged may be in the journal alone.
+    let place = running.kill();
+    let folder = place.folder.path().join("backup");
+    let said = works(&config_of(&place), &["backup", folder.to_str().unwrap()]);
+    assert!(
+        said.contains("journal.sqlite") && said.contains("seal.key"),
+        "{said}"
+    );
+    assert_eq!(
+        std::fs::read(folder.join("seal.key")).unwrap(),
+        std::fs::read(seal.path()).unwrap()
+    );
+
+    let place = elsewhere(Some(seal.path()));
+    place.configured();
+    works(&config_of(&place), &["restore", folder.to_str().unwrap()]);
+    goes_on(place, &token, &cursor);
+}
+
+#[test]
+fn a_damaged_or_unfinished_backup_is_refused() {
+    let running = elsewhere(None).start();
+    fill(&running);
+    let config = config_of(running.place());
+    let folder = running.place().folder.path().join("backup");
+    let name = folder.to_str().unwrap();
+    works(&config, &["backup", name]);
+    let twice = fails(&config, &["backup", name]);
+    assert!(twice.contains("exists"), "{twice}");
+
+    let place = elsewhere(None);
+    place.configured();
+    let config = config_of(&place);
+    let key = folder.join("admin.key");
+    let whole = std::fs::read(&key).unwrap();
+    std::fs::write(&key, "other").unwrap();
+    let said = fails(&config, &["restore", name]);
+    assert!(
+        said.contains("admin.key of the backup is damaged"),
+        "{said}"
+    );
+    std::fs::write(&key, &whole).unwrap();
+
+    let manifest = folder.join("backup.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let mut elsewhere: Value = serde_json::from_str(&text).unwrap();
+    elsewhere["files"][0]["name"] = json!("../desist.db");
+    std::fs::write(&manifest, elsewhere.to_string()).unwrap();
+    let said = fails(&config, &["restore", name]);
+    assert!(said.contains("its name is a path"), "{said}");
+    std::fs::remove_file(&manifest).unwrap();
+    let said = fails(&config, &["restore", name]);
+    assert!(said.contains("no whole backup"), "{said}");
+    assert!(!place.data_dir().join("desist.db").exists());
+}
+
+#[test]
+fn with_postgresql_the_database_comes_first() {
+    let Some(place) = Place::new(Engine::Postgres) else {
+        return;
+    };
+    let running = place.start();
+    fill(&running);
+    let config = config_of(running.place());
+    let folder = running.place().folder.path().join("backup");
+    let said = works(&config, &["backup", folder.to_str().unwrap()]);
+    assert!(
+        said.contains("pg_dump") && !said.contains("desist.db"),
+        "{said}"
+    );
+
+    // An empty database is not the one that was lost.
+    let empty = Place::new(Engine::Postgres).unwrap();
+    empty.configured();
+    let said = fails(&config_of(&empty), &["restore", folder.to_str().unwrap()]);
+    assert!(said.contains("restore it first"), "{said}");
+    let sqlite = elsewhere(None);
+    sqlite.configured();
+    let said = fails(&config_of(&sqlite), &["restore", folder.to_str().unwrap()]);
+    assert!(said.contains("another engine"), "{said}");
+
+    // The same database, another machine.
+    let (_, page) = running.get("/v1/changes");
+    let cursor = page["next"].as_str().unwrap().to_owned();
+    let lost = running.kill();
+    std::fs::remove_dir_all(lost.data_dir()).unwrap();
+    works(&config, &["restore", folder.to_str().unwrap()]);
+    let running = lost.start();
+    suppressed(&running);
+    let (status, _) = running.get(&format!("/v1/changes?after={cursor}"));
+    assert_eq!(status, 410);
+}
