@@ -7,6 +7,7 @@ mod client;
 mod client_command;
 pub mod config;
 mod demo;
+mod doctor;
 mod erase;
 mod evidence;
 mod explain;
@@ -65,6 +66,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Brings back what a backup holds.
     Restore(backup::RestoreArgs),
+    /// Looks whether everything around the server is as it must be.
+    Doctor(doctor::DoctorArgs),
     #[command(flatten)]
     Client(client_command::ClientCommand),
 }
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Restore(args) => with_config(file, async |config| {
             args.run(config, &mut io::stdout().lock()).await
         }),
+        Command::Doctor(args) => look(&args, file),
         Command::Client(command) => call(&command, file),
     };
     match result {
@@ -131,6 +135,14 @@ fn with_config(
         .block_on(work(&config))
         .map_err(|error| whole(&error))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn look(args: &doctor::DoctorArgs, file: Option<&std::path::Path>) -> Result<ExitCode, String> {
+    let config = Config::load_here(file).map_err(|errors| errors.to_string())?;
+    runtime()?
+        .block_on(args.run(&config, &mut io::stdout().lock()))
+        .map(client::Outcome::exit_code)
+        .map_err(|error| whole(&error))
 }
 
 fn call(

@@ -154,6 +154,11 @@ impl Config {
         self.store.seal_key_file.as_ref().map(SealKeyFile::path)
     }
 
+    /// Whether an MTA-STS policy is served.
+    pub const fn mta_sts_is_served(&self) -> bool {
+        !matches!(self.public.mta_sts, crate::http::public::mta_sts::Mode::Off)
+    }
+
     /// What bounces mean, if the operator has rules of his own.
     pub fn bounce_rules(&self) -> Option<Arc<Rules>> {
         let file = self.policy.bounce_rules_file.as_ref();

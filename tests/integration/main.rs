@@ -19,6 +19,7 @@ mod config;
 mod connection;
 mod corpus;
 mod differential;
+mod doctor;
 mod erase;
 mod fire;
 mod first;
