@@ -10,6 +10,7 @@ pub mod directory;
 pub mod event;
 pub mod hidden;
 pub mod mailbox;
+pub mod pace;
 pub mod provider;
 pub mod receipt;
 pub mod recipient;

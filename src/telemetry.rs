@@ -20,12 +20,15 @@ fn layer(log: &Log) -> Box<dyn Layer<Registry> + Send + Sync> {
     match log.format {
         LogFormat::Text => fmt::layer()
             .with_writer(io::stderr)
+            // What cannot be written cannot be complained about there: to try would end the task.
+            .log_internal_errors(false)
             // Escape sequences in a file or in a collector are noise.
             .with_ansi(io::stderr().is_terminal())
             .boxed(),
         LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)
+            .log_internal_errors(false)
             .with_writer(io::stderr)
             .with_current_span(true)
             .with_span_list(false)

@@ -106,6 +106,7 @@ pub(crate) struct Place {
     extra: String,
     public_tls: &'static str,
     wrapper: Vec<String>,
+    smtp: String,
     public: String,
 }
 
@@ -152,6 +153,12 @@ impl Place {
         self.public(&format!("templates = \"{}\"\n", folder.display()))
     }
 
+    /// Lines of the section `[smtp]`.
+    pub(crate) fn smtp(mut self, lines: &str) -> Self {
+        self.smtp.push_str(lines);
+        self
+    }
+
     /// Lines of the section `[public]`.
     pub(crate) fn public(mut self, lines: &str) -> Self {
         self.public.push_str(lines);
@@ -177,10 +184,11 @@ impl Place {
             .unwrap_or_default();
         let text = format!(
             "data_dir = \"{}\"\n\
-             [smtp]\nlisten = [\"127.0.0.1:0\"]\ndomains = [\"fb.example.com\"]\nhostname = \"mx.example.com\"\n\
+             [smtp]\nlisten = [\"127.0.0.1:0\"]\ndomains = [\"fb.example.com\"]\nhostname = \"mx.example.com\"\n{}\
              [public]\nlisten = [\"127.0.0.1:0\"]\ntls = \"{}\"\n{}\
              [api]\nlisten = [\"127.0.0.1:0\"]\n{store}{}",
             self.data_dir().display(),
+            self.smtp,
             self.public_tls,
             self.public,
             self.extra
@@ -529,6 +537,7 @@ impl Place {
             extra: String::new(),
             public_tls: "self-made",
             wrapper: Vec::new(),
+            smtp: String::new(),
             public: String::new(),
         }
     }
