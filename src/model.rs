@@ -14,6 +14,7 @@ pub mod pace;
 pub mod provider;
 pub mod receipt;
 pub mod recipient;
+pub mod redacted;
 pub mod secret;
 pub mod stream;
 pub mod suppression;

@@ -1,6 +1,7 @@
 //! Layer 6: log events to standard error, as text for people or as JSON.
 
 use std::io::{self, IsTerminal as _};
+use std::panic;
 
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -10,10 +11,17 @@ use tracing_subscriber::{Layer, Registry, fmt};
 use crate::config::{Log, LogFormat};
 
 /// Log events go to standard error from now on. Fails if they go somewhere already.
+///
+/// Of a panic only the place is told: what it says may quote what a peer sent.
 pub fn start(log: &Log) -> Result<(), TryInitError> {
     tracing_subscriber::registry()
         .with(layer(log).with_filter(log.level.filter()))
-        .try_init()
+        .try_init()?;
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(tracing::field::display);
+        tracing::error!(place, "a panic");
+    }));
+    Ok(())
 }
 
 fn layer(log: &Log) -> Box<dyn Layer<Registry> + Send + Sync> {

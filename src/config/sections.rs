@@ -243,6 +243,9 @@ section! {
         api_body: Size = default(Size::from_mib(64));
         /// Bytes of bodies that the API may hold at a time.
         api_memory: Size = default(Size::from_mib(256));
+        /// Calls of one API key in a second, and twice as many at once; more are answered 429. A check
+        /// of many addresses is one call. 0 is no limit.
+        api_requests_per_second: Rate = default(Rate::per_period(0));
         /// Receipts of one token in an hour. Further ones that would not change what is suppressed
         /// are counted, not kept, with the same answer. 0 is no limit.
         token_receipts_per_hour: Rate = default(Rate::per_period(100));
@@ -252,7 +255,8 @@ section! {
 section! {
     /// The log.
     pub struct Log {
-        /// error, warn, info, debug or trace; by part: `info,desist::smtp=debug`.
+        /// error, warn, info, debug or trace; by part: `info,desist::smtp=debug`. Without a part, debug
+        /// and trace are for desist alone: libraries named here may log addresses and tokens.
         level: LogLevel = default(LogLevel::info());
         /// "text" or "json".
         format: LogFormat = default(LogFormat::Text);
