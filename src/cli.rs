@@ -33,6 +33,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::judge::bounce::rules::Rules;
+use crate::model::hidden::harmless;
 use crate::{serve, telemetry};
 
 /// The front door for what the world sends back to a mail sender.
@@ -119,8 +120,9 @@ fn serve_until_stopped(file: Option<&std::path::Path>) -> Result<ExitCode, Strin
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
+    let passed = serve::Passed::from_environment().map_err(|error| error.to_string())?;
     runtime()?
-        .block_on(serve::run(config))
+        .block_on(serve::run(config, passed))
         .map_err(|error| whole(&error))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -224,5 +226,7 @@ fn whole(error: &dyn std::error::Error) -> String {
     reason = "what went wrong is for the person at the terminal"
 )]
 fn complain(message: &str) {
-    eprintln!("desist: {message}");
+    // It may quote a server, a file or an address; its own lines stay lines.
+    let lines: Vec<String> = message.lines().map(harmless).collect();
+    eprintln!("desist: {}", lines.join("\n"));
 }

@@ -34,6 +34,7 @@ use crate::judge::bounce::rules::Rules;
 use crate::model;
 use crate::model::stream::Class;
 use crate::model::tenant::TenantId;
+use crate::net::network::Network;
 use crate::smtp;
 use crate::store::StoreConfig;
 use section::{Findings, Reader, Section as _};
@@ -95,6 +96,14 @@ impl Config {
         {
             let text = "look-ups are answered beyond this machine, whoever asks";
             warnings.push(text.to_owned());
+        }
+        for (key, networks) in [
+            ("smtp.proxy_networks", &self.smtp.proxy_networks),
+            ("public.proxy_networks", &self.public.proxy_networks),
+        ] {
+            if networks.iter().flatten().any(Network::is_everything) {
+                warnings.push(format!("{key} believes everybody: name your proxies alone"));
+            }
         }
         warnings
     }

@@ -10,5 +10,6 @@ mod evidence;
 mod explain;
 mod lookup;
 mod node;
+mod polling;
 mod replay;
 mod stats;

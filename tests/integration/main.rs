@@ -42,6 +42,7 @@ mod peers;
 mod poison;
 mod postgres;
 mod pressure;
+mod privacy;
 mod reading;
 mod reading_defects;
 mod readme;

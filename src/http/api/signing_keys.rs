@@ -1,12 +1,14 @@
 //! `/v1/signing-keys`: the keys that tokens are signed with, and what a sender needs to mint.
 
 use axum::extract::State;
+use axum::response::Response;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
 use super::caller::{Admin, May, Read};
+use super::conditional::Had;
 use super::problem::{Kind, Problem};
 use super::wire::{Answer, Listing};
 use crate::model::directory::KeyState;
@@ -44,14 +46,19 @@ pub(super) struct Exported {
     path = "/v1/signing-keys",
     tag = "management",
     security(("bearer" = ["read"])),
-    responses((status = 200, description = "All of them", body = Listing<SigningKeyItem>,
-        example = json!({"items": [{"serial": 1, "state": "active", "generation": 1}],
-            "next": null})))
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of what you have")),
+    responses(
+        (status = 200, description = "All of them", body = Listing<SigningKeyItem>,
+            example = json!({"items": [{"serial": 1, "state": "active", "generation": 1}],
+                "next": null})),
+        (status = 304, description = "You have them"),
+    )
 )]
 pub(super) async fn list(
     State(api): State<Api>,
     May { caller, .. }: May<Read>,
-) -> Result<Answer<Listing<SigningKeyItem>>, Problem> {
+    had: Had,
+) -> Result<Response, Problem> {
     let tenant = caller.one_tenant()?;
     let directory = api.app.reception.directory();
     let keys = directory
@@ -63,10 +70,8 @@ pub(super) async fn list(
         state: key.state,
         generation: key.generation,
     });
-    Ok(Answer(Listing {
-        items: items.collect(),
-        next: None,
-    }))
+    let items: Vec<SigningKeyItem> = items.collect();
+    Ok(had.or_else(&Listing { items, next: None }))
 }
 
 /// Gives a sender what minting needs: the active signing key of the highest serial and the address

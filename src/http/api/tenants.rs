@@ -1,13 +1,15 @@
 //! `GET /v1/tenants`: sending organisations.
 
 use axum::extract::State;
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
 use super::caller::{May, Read};
+use super::conditional::Had;
 use super::problem::{Kind, Problem};
-use super::wire::{Answer, Listing, Parameters};
+use super::wire::{Listing, Parameters};
 use crate::model::tenant::{Tenant, TenantId};
 
 /// A tenant.
@@ -60,17 +62,22 @@ pub(super) struct TenantsParameters {
     path = "/v1/tenants",
     tag = "management",
     security(("bearer" = ["read"])),
-    params(TenantsParameters),
-    responses((status = 200, description = "A page", body = Listing<TenantItem>,
-        example = json!({"items": [{"number": 1, "name": "default", "domain": null,
-            "title": "Example Shop"}],
-            "next": null})))
+    params(TenantsParameters,
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what you have")),
+    responses(
+        (status = 200, description = "A page", body = Listing<TenantItem>,
+            example = json!({"items": [{"number": 1, "name": "default", "domain": null,
+                "title": "Example Shop"}],
+                "next": null})),
+        (status = 304, description = "You have it"),
+    )
 )]
 pub(super) async fn list(
     State(api): State<Api>,
     May { caller, .. }: May<Read>,
     Parameters(asked): Parameters<TenantsParameters>,
-) -> Result<Answer<Listing<TenantItem>>, Problem> {
+    had: Had,
+) -> Result<Response, Problem> {
     let limit = usize::try_from(super::wire::limit(asked.limit)?).unwrap_or(usize::MAX);
     let directory = api.app.reception.directory();
     let own = caller.key.tenant;
@@ -86,5 +93,5 @@ pub(super) async fn list(
     let items: Vec<TenantItem> = found.by_ref().take(limit).map(TenantItem::from).collect();
     let last = items.last().map(|tenant| tenant.number.to_string());
     let next = found.next().and(last);
-    Ok(Answer(Listing { items, next }))
+    Ok(had.or_else(&Listing { items, next }))
 }
