@@ -7,6 +7,7 @@ mod client;
 mod client_command;
 pub mod config;
 mod demo;
+mod doctor;
 mod erase;
 mod evidence;
 mod explain;
@@ -34,6 +35,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::judge::bounce::rules::Rules;
+use crate::model::hidden::harmless;
 use crate::{serve, telemetry};
 
 /// The front door for what the world sends back to a mail sender.
@@ -67,6 +69,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Brings back what a backup holds.
     Restore(backup::RestoreArgs),
+    /// Looks whether everything around the server is as it must be.
+    Doctor(doctor::DoctorArgs),
     #[command(flatten)]
     Client(client_command::ClientCommand),
 }
@@ -100,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Restore(args) => with_config(file, async |config| {
             args.run(config, &mut io::stdout().lock()).await
         }),
+        Command::Doctor(args) => look(&args, file),
         Command::Client(command) => call(&command, file),
     };
     match result {
@@ -117,8 +122,9 @@ fn serve_until_stopped(file: Option<&std::path::Path>) -> Result<ExitCode, Strin
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
+    let passed = serve::Passed::from_environment().map_err(|error| error.to_string())?;
     runtime()?
-        .block_on(serve::run(config))
+        .block_on(serve::run(config, passed))
         .map_err(|error| whole(&error))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -133,6 +139,14 @@ fn with_config(
         .block_on(work(&config))
         .map_err(|error| whole(&error))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn look(args: &doctor::DoctorArgs, file: Option<&std::path::Path>) -> Result<ExitCode, String> {
+    let config = Config::load_here(file).map_err(|errors| errors.to_string())?;
+    runtime()?
+        .block_on(args.run(&config, &mut io::stdout().lock()))
+        .map(client::Outcome::exit_code)
+        .map_err(|error| whole(&error))
 }
 
 fn call(
@@ -214,5 +228,7 @@ fn whole(error: &dyn std::error::Error) -> String {
     reason = "what went wrong is for the person at the terminal"
 )]
 fn complain(message: &str) {
-    eprintln!("desist: {message}");
+    // It may quote a server, a file or an address; its own lines stay lines.
+    let lines: Vec<String> = message.lines().map(harmless).collect();
+    eprintln!("desist: {}", lines.join("\n"));
 }

@@ -34,6 +34,7 @@ use crate::judge::bounce::rules::Rules;
 use crate::model;
 use crate::model::stream::Class;
 use crate::model::tenant::TenantId;
+use crate::net::network::Network;
 use crate::smtp;
 use crate::store::StoreConfig;
 use section::{Findings, Reader, Section as _};
@@ -96,6 +97,14 @@ impl Config {
             let text = "look-ups are answered beyond this machine, whoever asks";
             warnings.push(text.to_owned());
         }
+        for (key, networks) in [
+            ("smtp.proxy_networks", &self.smtp.proxy_networks),
+            ("public.proxy_networks", &self.public.proxy_networks),
+        ] {
+            if networks.iter().flatten().any(Network::is_everything) {
+                warnings.push(format!("{key} believes everybody: name your proxies alone"));
+            }
+        }
         warnings
     }
 
@@ -152,6 +161,11 @@ impl Config {
     /// The file of the key that seals the root secret, if there is one.
     pub fn seal_key_path(&self) -> Option<&Path> {
         self.store.seal_key_file.as_ref().map(SealKeyFile::path)
+    }
+
+    /// Whether an MTA-STS policy is served.
+    pub const fn mta_sts_is_served(&self) -> bool {
+        !matches!(self.public.mta_sts, crate::http::public::mta_sts::Mode::Off)
     }
 
     /// What bounces mean, if the operator has rules of his own.

@@ -126,6 +126,7 @@
 //! | RFC 6591 | failure reports | partly: told apart and recorded |
 //! | RFC 6692 | source port in ARF | partly: read, not kept |
 //! | RFC 6750 | bearer keys of the API | met |
+//! | RFC 7208 | SPF | partly: the doctor looks for the one record; nothing is evaluated |
 //! | RFC 7293 | changed owners of mailboxes | partly: its codes, as a cause of bounces |
 //! | RFC 7301 | ALPN | met |
 //! | RFC 7468 | PEM | met |

@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 
 use self::budget::{Budget, Share};
 use self::pump::World;
@@ -17,6 +16,7 @@ use crate::metrics::{Metrics, Refusal as Reason};
 use crate::model::clock::Clock;
 use crate::model::receipt;
 use crate::net::accept::{self, Sessions};
+use crate::net::proxies::Entrance;
 use crate::net::stop::Stop;
 use crate::net::tls::{Handshakes, Tls};
 use crate::smtp::gate::{Gate, Shortage};
@@ -69,10 +69,10 @@ impl Context {
 }
 
 /// Accepts sessions until the soft stop. Those beyond the limits are told to come back later.
-pub async fn serve(listener: TcpListener, context: Context, sessions: Sessions) {
+pub async fn serve(entrance: Entrance, context: Context, sessions: Sessions) {
     let stop = context.parts.stop.clone();
     let refuse = TOO_MANY_SESSIONS.as_bytes();
-    accept::run(listener, sessions, &stop, refuse, move |stream, peer| {
+    accept::run(entrance, sessions, &stop, refuse, move |stream, peer| {
         let context = context.clone();
         async move { run_session(stream, peer.ip(), &context).await }
     })
@@ -95,6 +95,7 @@ where
         clock: &parts.clock,
         tls: &parts.tls,
         handshakes: &parts.handshakes,
+        peer,
         stop: parts.stop.soft(),
         limits: &parts.settings.limits,
         metrics: &parts.metrics,

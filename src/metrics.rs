@@ -44,6 +44,8 @@ words! {
         NoMailbox = "no-mailbox",
         /// The keys are not current, so nobody can tell.
         KeysNotCurrent = "keys-not-current",
+        /// The peer's network has had its share of TLS handshakes.
+        HandshakeRate = "handshake-rate",
         /// This token has had its hour's share of receipts: counted, and answered as always.
         TokenRate = "token-rate",
     }
@@ -113,7 +115,29 @@ words! {
     }
 }
 
+words! {
+    /// What a trusted proxy said of its connection.
+    pub enum ProxyHeader as "PROXY header" {
+        /// Whom it is for.
+        Told = "told",
+        /// That it is its own, or nothing.
+        Itself = "itself",
+        /// It closed without a word.
+        Closed = "closed",
+        /// It did not say it in time.
+        Late = "late",
+        /// What it said is no header.
+        Wrong = "wrong",
+    }
+}
+
 impl Metrics {
+    /// A trusted proxy has connected.
+    pub fn proxy_header(&self, listener: &'static str, header: ProxyHeader) {
+        let labels = [("listener", listener), ("header", header.as_str())];
+        self.0.proxy_headers.get_or_create(&labels).inc();
+    }
+
     /// A mail server asked and was answered.
     pub fn lookup(&self, form: LookupForm, answer: LookupAnswer) {
         let labels = [("form", form.as_str()), ("answer", answer.as_str())];
@@ -374,6 +398,9 @@ mod tests {
             for answer in LookupAnswer::ALL {
                 metrics.lookup(*form, *answer);
             }
+        }
+        for header in ProxyHeader::ALL {
+            metrics.proxy_header("smtp", *header);
         }
         metrics.smtp_session_ended(true);
         metrics.smtp_session_ended(false);

@@ -360,10 +360,27 @@ fn of_notice(notice: ses::Notice) -> (What, &'static str) {
     }
 }
 
-/// The decoded text of a mail, whatever it is, for people to read.
-pub fn text_in(raw: &[u8]) -> String {
+/// A mail for people to read, whatever it is.
+#[derive(Debug)]
+pub struct Shown {
+    /// Its own header.
+    pub header: Header,
+    /// Its own Subject, decoded.
+    pub subject: String,
+    /// Its decoded text, up to [`MAX_TEXT`] octets.
+    pub text: String,
+}
+
+/// What people read of a mail. Nothing in it is made harmless yet.
+pub fn shown(raw: &[u8]) -> Shown {
     let message = header::repair(raw);
-    text_of(&mime::open(&message, mime::Limits::default()).root)
+    let root = mime::open(&message, mime::Limits::default()).root;
+    let subject = root.header.all("subject").next().map(Field::raw);
+    Shown {
+        subject: decode_words(subject.unwrap_or_default(), root.media.parameter("charset")),
+        text: text_of(&root),
+        header: root.header,
+    }
 }
 
 /// The decoded text of all text parts outside nested messages, up to [`MAX_TEXT`].

@@ -9,6 +9,7 @@ mod descriptors;
 mod doors;
 mod interior;
 mod notify;
+mod passed;
 mod threads;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -35,6 +37,7 @@ pub use announce::Announcer;
 use doors::Bound;
 use interior::{Interior, Opened};
 use notify::Manager;
+pub use passed::Passed;
 use threads::Threads;
 
 /// A running server.
@@ -88,6 +91,9 @@ pub enum ServeError {
         /// Why not.
         source: std::io::Error,
     },
+    /// A socket that the service manager passed cannot be used.
+    #[error("a socket of the service manager: {0}")]
+    Passed(String),
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -130,9 +136,18 @@ impl Server {
     /// [`Server::ready`].
     /// It runs on threads of its own.
     pub async fn start(config: Config, announcer: Announcer) -> Result<Self, ServeError> {
+        Self::start_with(config, announcer, Passed::nothing()).await
+    }
+
+    /// [`Server::start`] that takes over what was passed instead of binding it.
+    pub async fn start_with(
+        config: Config,
+        announcer: Announcer,
+        passed: Passed,
+    ) -> Result<Self, ServeError> {
         let threads = Threads::start().map_err(ServeError::Threads)?;
         let work = threads.work().clone();
-        let starting = work.spawn(Self::start_on(threads, config, announcer));
+        let starting = work.spawn(Self::start_on(threads, config, announcer, passed));
         let started = AbortOnDropHandle::new(starting).await;
         started.map_err(|error| ServeError::Threads(error.into()))?
     }
@@ -141,6 +156,7 @@ impl Server {
         threads: Threads,
         config: Config,
         announcer: Announcer,
+        passed: Passed,
     ) -> Result<Self, ServeError> {
         let (clock, metrics) = (Clock::system(), Metrics::default());
         make_folder(&config.data_dir)?;
@@ -161,7 +177,7 @@ impl Server {
         };
         let opened = interior.open().await?;
         let reception = interior.reception(&opened);
-        let bound = Bound::bind(&config, threads.api()).await?;
+        let bound = Bound::bind(&config, threads.api(), passed).await?;
         let listening = bound.listening()?;
         announce::write_file(&config.data_file(LISTENING_FILE), &listening)?;
         let (doors, behind) = (Stop::new(), Stop::new());
@@ -290,17 +306,21 @@ fn make_folder(path: &Path) -> Result<(), ServeError> {
 }
 
 /// Serves until a signal asks to stop; a second one does not wait. A service manager that asked for
-/// it (`NOTIFY_SOCKET`) is told when the doors are open and when they close.
-pub async fn run(config: Config) -> Result<(), ServeError> {
+/// it (`NOTIFY_SOCKET`) is told when the doors are open and when they close; the listeners that it
+/// has passed are taken over.
+pub async fn run(config: Config, passed: Passed) -> Result<(), ServeError> {
     let mut environment = config::environment();
     let socket = environment.find(|(name, _)| name == "NOTIFY_SOCKET");
     let manager = Manager::at(socket.map(|(_, socket)| socket.into()));
+    // One listener for all of it: a signal that comes as the start ends must not be lost.
+    let mut signals = Signals::new();
     let server = tokio::select! {
-        started = Server::start(config, Announcer::standard_output()) => started?,
-        () = interrupted() => return Ok(()),
+        biased;
+        () = signals.next() => return Ok(()),
+        started = Server::start_with(config, Announcer::standard_output(), passed) => started?,
     };
     manager.ready();
-    interrupted().await;
+    signals.next().await;
     manager.stopping();
     tracing::info!("stopping: sessions at hand may finish");
     let (doors, behind) = (server.doors.clone(), server.behind.clone());
@@ -308,7 +328,7 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     tokio::pin!(stopping);
     tokio::select! {
         () = &mut stopping => return Ok(()),
-        () = interrupted() => {}
+        () = signals.next() => {}
     }
     tracing::warn!("a second signal: sessions at hand are cut; what was acknowledged is on disk");
     doors.hard().cancel();
@@ -317,18 +337,33 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     Ok(())
 }
 
+/// SIGINT and SIGTERM, from when this was made.
+#[derive(Debug)]
+struct Signals(Option<[Signal; 2]>);
+
+impl Signals {
+    fn new() -> Self {
+        let both = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+        Self(match both {
+            [Ok(interrupt), Ok(terminate)] => Some([interrupt, terminate]),
+            // Without a handler the signal ends the process, which is what was asked for.
+            _ => None,
+        })
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        let Some([interrupt, terminate]) = &mut self.0 else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+}
+
 /// Waits for SIGINT or SIGTERM.
 pub async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    // Without a handler the signal ends the process, which is what was asked for.
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    Signals::new().next().await;
 }

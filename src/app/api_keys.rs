@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::model::clock::{Clock, Tick};
 use crate::model::digest::Digest;
+use crate::model::pace::{Pace, Paces};
 use crate::model::tenant::TenantId;
 use crate::store::{ApiKey, KeyScope, Store, StoreError};
 
@@ -38,6 +39,9 @@ const REMEMBERED: usize = 65_536;
 /// How many keys are confirmed with one question.
 const CONFIRMED: usize = 256;
 
+/// A limited key may be used as often at once as in so many seconds.
+const CALLS_AT_ONCE: u32 = 2;
+
 /// What a node's own admin key is called.
 const ADMIN: &str = "admin.key of a node";
 
@@ -56,6 +60,8 @@ struct Inner {
     clock: Clock,
     /// Held only for a look-up or an insertion, never over an await.
     memory: Mutex<Memory>,
+    /// Calls of each key, by its prefix, if they are limited. Held as shortly.
+    calls: Option<Mutex<Paces<String>>>,
 }
 
 /// What the store said about a prefix, and until when that is relied on.
@@ -109,6 +115,9 @@ pub enum VerifyError {
     /// Not of the form of a key, unknown, deleted, or with a wrong secret.
     #[error("no valid API key")]
     Invalid,
+    /// It has been used too often: so long it should wait.
+    #[error("the API key is used too often")]
+    TooOften(Duration),
     /// It is not remembered and the store cannot be asked.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -126,12 +135,20 @@ pub enum MakeError {
 }
 
 impl ApiKeys {
-    /// Remembers nothing yet.
+    /// Remembers nothing yet; calls are not limited.
     pub fn new(store: Store, clock: Clock) -> Self {
+        Self::limited(store, clock, None)
+    }
+
+    /// Each key may be used so many times a second, if there is a limit, and twice as often at
+    /// once.
+    pub fn limited(store: Store, clock: Clock, per_second: Option<u32>) -> Self {
+        let pace = |count| Mutex::new(Paces::new(Pace::per_second(count, CALLS_AT_ONCE)));
         Self(Arc::new(Inner {
             store,
             clock,
             memory: Mutex::default(),
+            calls: per_second.map(pace),
         }))
     }
 
@@ -143,10 +160,22 @@ impl ApiKeys {
         let key = self.by_prefix(prefix).await?.ok_or(VerifyError::Invalid)?;
         let same = key.hash.ct_eq(Digest::of(text.as_bytes()).as_bytes());
         if bool::from(same) {
+            self.count(prefix)?;
             Ok(key)
         } else {
             Err(VerifyError::Invalid)
         }
+    }
+
+    /// Counts a use of a key. Whoever knows its prefix alone is not counted.
+    fn count(&self, prefix: &str) -> Result<(), VerifyError> {
+        let Some(calls) = &self.0.calls else {
+            return Ok(());
+        };
+        let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls
+            .take(prefix.to_owned(), self.0.clock.tick())
+            .map_err(VerifyError::TooOften)
     }
 
     /// Confirms the keys in use at the store, again and again, so that no caller waits for that:

@@ -12,6 +12,8 @@ use serde_json::Value;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, SendBody};
 
+use crate::model::hidden::harmless;
+
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -525,11 +527,7 @@ pub(super) fn print_table(out: &mut dyn Write, rows: &[Vec<String>]) -> Result<(
             .zip(&widths)
             .map(|(cell, width)| format!("{cell:<width$}"));
         let line: Vec<String> = cells.collect();
-        let line: String = line
-            .join("  ")
-            .chars()
-            .map(|c| if c.is_control() { '?' } else { c })
-            .collect();
+        let line = harmless(&line.join("  "));
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
@@ -696,7 +694,7 @@ mod tests {
         print_table(&mut out, &rows).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "a?[2J  b\nab     c\nlonger cell\n"
+            "a\u{fffd}[2J  b\nab     c\nlonger cell\n"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! `desist demo`: a throw-away instance, sample messages through its real doors, and what became
 //! of each.
 
-mod client;
+pub(in crate::cli) mod client;
 mod sample;
 mod table;
 

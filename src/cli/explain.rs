@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::judge::bounce::explain::{Explanation, Language, explain};
 use crate::judge::bounce::rules::Rules;
+use crate::model::hidden::harmless;
 
 /// Columns that a line is filled to.
 const WIDTH: usize = 96;
@@ -170,7 +171,7 @@ fn print(explanation: &Explanation, language: Language, out: &mut dyn Write) -> 
         (5, Some(explanation.next.clone())),
         (6, provider),
     ];
-    writeln!(out, "{}", shown(&explanation.text))?;
+    writeln!(out, "{}", harmless(&explanation.text))?;
     let mut before = None;
     for (label, text) in lines {
         let Some(text) = text.filter(|text| !text.is_empty()) else {
@@ -182,6 +183,8 @@ fn print(explanation: &Explanation, language: Language, out: &mut dyn Write) -> 
             pick(&words.labels, label)
         };
         before = Some(label);
+        // What is explained may stand in the explanation.
+        let text = harmless(&text);
         for (index, line) in filled(&text, WIDTH - LABEL - 2).iter().enumerate() {
             let name = if index == 0 { name } else { "" };
             let padding = " ".repeat(LABEL.saturating_sub(columns(name)));
@@ -189,11 +192,6 @@ fn print(explanation: &Explanation, language: Language, out: &mut dyn Write) -> 
         }
     }
     Ok(())
-}
-
-/// A text without what could steer a terminal.
-fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 /// How wide a text stands: East Asian characters take two columns.
@@ -244,6 +242,7 @@ fn pieces(text: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::hidden::is_hidden;
 
     fn printed(texts: &[&str], lang: Language, json: bool) -> String {
         let texts = texts.iter().map(|text| (*text).to_owned()).collect();
@@ -274,6 +273,18 @@ mod tests {
         assert!(text.contains("  lasts     permanent"), "{text}");
         assert!(text.contains("  who acts  nobody can"), "{text}");
         assert!(lines.iter().all(|line| columns(line) <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn an_answer_cannot_steer_the_terminal() {
+        let text = printed(
+            &["550 5.7.1 \x1b]0;title\x07 blocked\u{202e} by Spamhaus \u{9b}2J"],
+            Language::English,
+            false,
+        );
+        let steers = |c: char| c != '\n' && is_hidden(c);
+        assert!(!text.contains(steers), "{text:?}");
+        assert!(text.starts_with("550 5.7.1 \u{fffd}]0;title"), "{text}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::client::{Client, ClientArgs, ClientError, cell, encoded, print_json, print_list};
-use crate::model::hidden::is_hidden;
+use crate::model::hidden::harmless;
 use crate::report;
 
 /// The mailboxes that people read on every served domain.
@@ -96,9 +96,9 @@ fn list(
     for item in &found {
         let (from, subject) = match client.beginning(&raw_path(&cell(item, "/id")), MAX_LISTED) {
             Ok(bytes) => {
-                let read = report::read(&bytes);
-                let from = read.header.first("from").unwrap_or_default();
-                (from, read.subject)
+                let mail = report::shown(&bytes);
+                let from = mail.header.first("from").unwrap_or_default();
+                (from, mail.subject)
             }
             // Its time is over; that there was one is still told.
             Err(ClientError::Refused { code, .. }) if code == "raw-not-kept" => (
@@ -127,16 +127,15 @@ fn show(client: &Client, id: &str, out: &mut dyn Write) -> Result<(), ClientErro
         return print_json(out, &client.get(&format!("/v1/receipts/{}", encoded(id)))?);
     }
     let bytes = client.beginning(&raw_path(id), MAX_SHOWN)?;
-    let read = report::read(&bytes);
+    let mail = report::shown(&bytes);
     for name in ["From", "To", "Cc", "Date", "Message-ID"] {
-        for field in read.header.all(&name.to_ascii_lowercase()) {
+        for field in mail.header.all(&name.to_ascii_lowercase()) {
             let value = report::encoded_words::decode_words(field.raw(), None);
             writeln!(out, "{name}: {}", harmless(&one_line(&value)))?;
         }
     }
-    writeln!(out, "Subject: {}\n", harmless(&one_line(&read.subject)))?;
-    let text = report::text_in(&bytes);
-    for line in text.lines() {
+    writeln!(out, "Subject: {}\n", harmless(&one_line(&mail.subject)))?;
+    for line in mail.text.lines() {
         writeln!(out, "{}", harmless(line.trim_end()))?;
     }
     if bytes.len() >= MAX_SHOWN {
@@ -151,30 +150,4 @@ fn raw_path(id: &str) -> String {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// A text without what a terminal obeys or hides: control characters, and those that turn the
-/// direction of writing around.
-fn harmless(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\t' => ' ',
-        _ if is_hidden(c) => '\u{fffd}',
-        _ => c,
-    };
-    text.chars().map(shown).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_reaches_the_terminal_as_a_command() {
-        assert_eq!(
-            harmless("a\x1b[31mred\x07\tb\u{9b}2J"),
-            "a\u{fffd}[31mred\u{fffd} b\u{fffd}2J"
-        );
-        assert_eq!(harmless("abc\u{202e}fdp.exe"), "abc\u{fffd}fdp.exe");
-        assert_eq!(harmless("日本語 ünï"), "日本語 ünï");
-    }
 }

@@ -15,6 +15,7 @@ use crate::http::public::mta_sts::Mode as MtaStsMode;
 use crate::model::mailbox::Role;
 use crate::model::stream::{Class, StreamNumber};
 use crate::model::tenant::TenantId;
+use crate::net::network::Network;
 use crate::store::Addresses;
 
 section! {
@@ -67,6 +68,9 @@ section! {
         tls_cert: Option<PathBuf> = unset("\"/etc/desist/mx.pem\"");
         /// Private key of that certificate, PEM.
         tls_key: Option<PathBuf> = unset("\"/etc/desist/mx.key\"");
+        /// Proxies that must say in a PROXY header (version 1 or 2) for whom they connect: addresses
+        /// or networks. Whoever is in them can pretend to be anybody; from others it means nothing.
+        proxy_networks: Option<Vec<Network>> = unset("[\"192.0.2.10\", \"2001:db8:1::/64\"]");
     }
 }
 
@@ -85,6 +89,8 @@ section! {
         tls_cert: Option<PathBuf> = unset("\"/etc/desist/public.pem\"");
         /// Private key of that certificate, PEM.
         tls_key: Option<PathBuf> = unset("\"/etc/desist/public.key\"");
+        /// Proxies that must say in a PROXY header for whom they connect, as in [smtp].
+        proxy_networks: Option<Vec<Network>> = unset("[\"192.0.2.10\"]");
         /// A folder with what is to be otherwise on the page: page.html, style.css, and texts in
         /// files such as de.toml. Read at start.
         templates: Option<PathBuf> = unset("\"/etc/desist/page\"");
@@ -221,6 +227,9 @@ section! {
         transaction: Duration = default(Duration::from_mins(30));
         /// TLS handshakes at a time at one door; one more closes the oldest.
         handshakes: usize = default(200);
+        /// TLS handshakes of one network (/24 or /64) in a second at one door, and five times as many
+        /// at once; more are closed. 0 is no limit.
+        handshakes_per_second: Rate = default(Rate::per_period(300));
         /// How long a TLS handshake may take.
         handshake: Duration = default(Duration::from_secs(30));
         /// Levels of nested multiparts of a mail that are read.
@@ -235,6 +244,9 @@ section! {
         api_body: Size = default(Size::from_mib(64));
         /// Bytes of bodies that the API may hold at a time.
         api_memory: Size = default(Size::from_mib(256));
+        /// Calls of one API key in a second, and twice as many at once; more are answered 429. A check
+        /// of many addresses is one call. 0 is no limit.
+        api_requests_per_second: Rate = default(Rate::per_period(0));
         /// Receipts of one token in an hour. Further ones that would not change what is suppressed
         /// are counted, not kept, with the same answer. 0 is no limit.
         token_receipts_per_hour: Rate = default(Rate::per_period(100));
@@ -244,7 +256,8 @@ section! {
 section! {
     /// The log.
     pub struct Log {
-        /// error, warn, info, debug or trace; by part: `info,desist::smtp=debug`.
+        /// error, warn, info, debug or trace; by part: `info,desist::smtp=debug`. Without a part, debug
+        /// and trace are for desist alone: libraries named here may log addresses and tokens.
         level: LogLevel = default(LogLevel::info());
         /// "text" or "json".
         format: LogFormat = default(LogFormat::Text);

@@ -10,6 +10,7 @@ use super::values::Rate;
 use crate::model::mailbox::Role;
 use crate::model::stream::Class;
 use crate::model::tenant::TenantId;
+use crate::net::network::{Network, NetworkError};
 use crate::store::Addresses;
 
 /// A kind of value.
@@ -188,6 +189,18 @@ impl Setting for SocketAddr {
                     "{text:?} is not IP:PORT, such as \"192.0.2.1:25\", \"[::]:25\" or \"*:25\""
                 )
             })
+    }
+
+    fn written(&self) -> Option<String> {
+        Some(quoted(&self.to_string()))
+    }
+}
+
+impl Setting for Network {
+    fn read(given: &Given) -> Result<Self, String> {
+        let text = text(given)?;
+        text.parse()
+            .map_err(|error: NetworkError| format!("{text:?} {error}"))
     }
 
     fn written(&self) -> Option<String> {

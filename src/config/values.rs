@@ -402,9 +402,14 @@ impl LogLevel {
         Self("info".to_owned())
     }
 
-    /// What telemetry filters by.
+    /// What telemetry filters by. A level alone is for desist's own parts: what others say when they
+    /// are asked for more (frames of HTTP, for instance) has tokens and addresses in it.
     pub fn filter(&self) -> EnvFilter {
-        EnvFilter::builder().parse_lossy(&self.0)
+        let text = match self.0.as_str() {
+            level @ ("debug" | "trace") => format!("info,desist={level}"),
+            given => given.to_owned(),
+        };
+        EnvFilter::builder().parse_lossy(text)
     }
 }
 

@@ -9,6 +9,7 @@ mod body;
 mod caller;
 mod changes;
 mod check;
+mod conditional;
 mod counting;
 mod cursor;
 mod docs;
@@ -20,10 +21,12 @@ mod held;
 mod keys;
 mod mailboxes;
 mod openapi;
+mod pieces;
 mod problem;
 mod query;
 mod receipts;
 mod replay;
+mod request_id;
 mod signing_keys;
 mod stats;
 mod streams;
@@ -40,6 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
@@ -51,9 +55,11 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::body::Budget;
+use self::body::{Budget, Share};
 use self::openapi::Documents;
+use self::pieces::Pieces;
 use self::problem::{Kind, Problem};
+use self::request_id::{RequestId, RequestIds};
 use self::tenant_names::TenantNames;
 use crate::app::App;
 use crate::app::api_keys::ApiKeys;
@@ -106,6 +112,7 @@ struct Reach {
     spools: SpoolPlace,
     documents: Documents,
     tenant_names: TenantNames,
+    requests: RequestIds,
     stop: CancellationToken,
 }
 
@@ -139,6 +146,7 @@ pub fn router_with(keys: ApiKeys, app: App, limits: &Limits, stop: CancellationT
         spools: limits.spools.clone(),
         documents: Documents::new(),
         tenant_names: TenantNames::default(),
+        requests: RequestIds::new(),
         stop,
     }));
     routes
@@ -228,14 +236,23 @@ async fn no_such_method(method: Method, uri: Uri) -> Problem {
 /// What every call passes, in one layer: each layer of its own would copy all those below it for
 /// every request.
 async fn every_call(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let id = api.requests.draw();
+    id.within(answered(&api, request, next, id)).await
+}
+
+async fn answered(api: &Api, request: Request, next: Next, id: RequestId) -> Response {
     let (request, unread) = unread::watched(request);
-    let counted = counting::begun(&api, &request);
-    let mut response = match accept::refusal(&request) {
+    let counted = counting::begun(api, &request);
+    let is_read = reads(&request);
+    let response = match accept::refusal(&request) {
         None => next.run(request).await,
         Some(problem) => problem.into_response(),
     };
-    counted.ended(&api, response.status());
-    keep_private(response.headers_mut());
+    let mut response = long(api, response, is_read);
+    counted.ended(api, id, response.status());
+    let headers = response.headers_mut();
+    id.put_into(headers);
+    keep_private(headers);
     let still_read = response.extensions().get::<unread::ReadWhileAnswered>();
     if still_read.is_none() {
         unread.discard().await;
@@ -243,8 +260,34 @@ async fn every_call(State(api): State<Api>, request: Request, next: Next) -> Res
     response
 }
 
+/// Whether a call changes nothing: then it can be refused when it has been answered.
+fn reads(request: &Request) -> bool {
+    request.method().is_safe() || request.uri().path() == "/v1/check"
+}
+
+/// A long answer is sent piece by piece and counts as a body until it is sent. What has changed
+/// something is sent in any case: its caller must not believe that it failed.
+fn long(api: &Api, mut response: Response, is_read: bool) -> Response {
+    let Some(wire::Long(bytes)) = response.extensions_mut().remove() else {
+        return response;
+    };
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let share = match api.budget.hold(length) {
+        Ok(share) => share,
+        Err(problem) if is_read => return problem.into_response(),
+        Err(_) => Share::none(),
+    };
+    response.map(|_empty| Body::new(Pieces::new(bytes, share)))
+}
+
 /// Answers name people: nothing on the way may keep them, and no browser may guess their type.
+/// What has a tag names nobody: its caller may keep it.
 fn keep_private(headers: &mut HeaderMap) {
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let keep = if conditional::is_tagged(headers) {
+        "private, no-cache"
+    } else {
+        "no-store"
+    };
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(keep));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }

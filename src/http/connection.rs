@@ -22,13 +22,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tower::ServiceExt as _;
 
 use self::body::{Counted, Timed};
 use self::stream::Unstalled;
 use self::timer::Kept;
 use crate::net::accept::{self, Sessions};
+use crate::net::proxies::Entrance;
 use crate::net::stop::{Stop, contain};
 use crate::net::tls::{Handshakes, Tls};
 use crate::net::woken::Woken;
@@ -112,11 +113,11 @@ pub struct Server {
 
 impl Server {
     /// Accepts connections until the soft stop; beyond the limit of sessions they are closed.
-    pub async fn listen(self, listener: TcpListener, sessions: impl Into<Sessions>) {
+    pub async fn listen(self, entrance: impl Into<Entrance>, sessions: impl Into<Sessions>) {
         let stop = self.stop.clone();
         let server = Arc::new(self);
-        let handler = |stream, peer| Arc::clone(&server).accepted(stream, peer);
-        accept::run(listener, sessions, &stop, b"", handler).await;
+        let handler = move |stream, peer| Arc::clone(&server).accepted(stream, peer);
+        accept::run(entrance, sessions, &stop, b"", handler).await;
     }
 
     async fn accepted(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
@@ -125,7 +126,7 @@ impl Server {
         };
         let shaken = tokio::select! {
             () = self.stop.soft().cancelled() => return,
-            shaken = handshakes.accept(tls, stream) => shaken,
+            shaken = handshakes.accept(tls, stream, peer.ip()) => shaken,
         };
         match shaken {
             Ok(stream) => self.serve(stream, peer).await,

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -27,6 +28,8 @@ pub(super) struct World<'a> {
     pub(super) tls: &'a Tls,
     /// Bounds the handshakes.
     pub(super) handshakes: &'a Handshakes,
+    /// Who is at the other end.
+    pub(super) peer: IpAddr,
     /// The order to stop.
     pub(super) stop: &'a CancellationToken,
     /// For writing and the end of the connection.
@@ -84,7 +87,7 @@ where
         left?;
         return pump.linger(stream).await;
     }
-    let mut secured = match world.handshakes.accept(world.tls, stream).await {
+    let mut secured = match world.handshakes.accept(world.tls, stream, world.peer).await {
         Ok(secured) => secured,
         Err(error) => {
             pump.session.handle_tls_failed(gate);

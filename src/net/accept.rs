@@ -9,12 +9,13 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::peer::subscriber_of;
+use super::proxies::{Entrance, Proxies};
 use super::stop::Stop;
 
 /// How many connections there may be.
@@ -51,8 +52,9 @@ struct Open {
 /// One counted session; dropping it gives the place back.
 #[derive(Debug)]
 pub struct Session {
-    network: IpAddr,
-    open: Arc<Mutex<Open>>,
+    /// Whose it is; `None` as long as only its proxy is known.
+    network: Option<IpAddr>,
+    sessions: Sessions,
 }
 
 impl From<AcceptLimits> for Sessions {
@@ -67,58 +69,81 @@ impl From<AcceptLimits> for Sessions {
 impl Sessions {
     /// Counts a session of this peer, unless it would be one too many.
     pub fn enter(&self, peer: IpAddr) -> Option<Session> {
-        let network = subscriber_of(peer);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_network = open.by_network.get(&network).copied().unwrap_or(0);
-        if open.total >= self.limits.sessions || of_network >= self.limits.sessions_per_ip {
+        let mut session = self.enter_unnamed()?;
+        session.is_of(peer).then_some(session)
+    }
+
+    /// Counts a session of somebody whom a proxy will name, unless it would be one too many in
+    /// all.
+    pub fn enter_unnamed(&self) -> Option<Session> {
+        let mut open = self.lock();
+        if open.total >= self.limits.sessions {
             return None;
         }
         open.total += 1;
-        open.by_network.insert(network, of_network + 1);
         drop(open);
         Some(Session {
-            network,
-            open: Arc::clone(&self.open),
+            network: None,
+            sessions: self.clone(),
         })
     }
 
     /// How many are open now.
     pub fn open(&self) -> usize {
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .total
+        self.lock().total
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session {
+    /// Counts it as one of this peer's; `false` if it is one too many of them.
+    pub fn is_of(&mut self, peer: IpAddr) -> bool {
+        let network = subscriber_of(peer);
+        let mut open = self.sessions.lock();
+        let of_network = open.by_network.get(&network).copied().unwrap_or(0);
+        if of_network >= self.sessions.limits.sessions_per_ip {
+            return false;
+        }
+        open.by_network.insert(network, of_network + 1);
+        drop(open);
+        self.network = Some(network);
+        true
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.sessions.lock();
         open.total = open.total.saturating_sub(1);
+        let Some(network) = self.network else { return };
         // The entry goes with its last session, so the map never outgrows the open sessions.
-        match open.by_network.get_mut(&self.network) {
+        match open.by_network.get_mut(&network) {
             Some(count) if *count > 1 => *count -= 1,
             _ => {
-                open.by_network.remove(&self.network);
+                open.by_network.remove(&network);
             }
         }
     }
 }
 
 /// Accepts until the soft stop and runs `handler` for each connection as a task of `stop`, with
-/// the peer's address (an IPv4-mapped one as IPv4). A connection beyond the limits gets `refuse`
-/// and is closed; `refuse` may be empty.
+/// the peer's address (an IPv4-mapped one as IPv4), which for a trusted proxy is that of whom it
+/// connects for. A connection beyond the limits gets `refuse` and is closed; `refuse` may be empty.
 pub async fn run<H, F>(
-    listener: TcpListener,
+    entrance: impl Into<Entrance>,
     sessions: impl Into<Sessions>,
     stop: &Stop,
     refuse: &'static [u8],
     handler: H,
 ) where
-    H: Fn(TcpStream, SocketAddr) -> F,
+    H: Fn(TcpStream, SocketAddr) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let sessions = sessions.into();
+    let Entrance { listener, proxies } = entrance.into();
+    let (sessions, handler) = (sessions.into(), Arc::new(handler));
     let mut backoff = Backoff::default();
     loop {
         let accepted = tokio::select! {
@@ -140,16 +165,62 @@ pub async fn run<H, F>(
             }
         };
         backoff = Backoff::default();
-        let Some(session) = sessions.enter(peer.ip()) else {
+        let proxies = proxies.as_ref().filter(|proxies| proxies.trusts(peer));
+        let session = match proxies {
+            None => sessions.enter(peer.ip()),
+            Some(_) => sessions.enter_unnamed(),
+        };
+        let Some(session) = session else {
             refuse_with(&stream, refuse);
             continue;
         };
         send_at_once(&stream);
-        let handling = handler(stream, peer);
-        stop.spawn(async move {
-            handling.await;
-            drop(session);
-        });
+        match proxies {
+            None => {
+                let handling = handler(stream, peer);
+                stop.spawn(async move {
+                    handling.await;
+                    drop(session);
+                });
+            }
+            Some(proxies) => {
+                let arrived = Proxied {
+                    stream,
+                    proxy: peer,
+                    proxies: proxies.clone(),
+                    session,
+                };
+                let soft = stop.soft().clone();
+                let handler = Arc::clone(&handler);
+                stop.spawn(async move {
+                    let named = soft.run_until_cancelled(arrived.named(refuse)).await;
+                    if let Some((stream, peer, session)) = named.flatten() {
+                        handler(stream, peer).await;
+                        drop(session);
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// A connection that a trusted proxy has made.
+struct Proxied {
+    stream: TcpStream,
+    proxy: SocketAddr,
+    proxies: Proxies,
+    session: Session,
+}
+
+impl Proxied {
+    /// With whom it is for, who is counted; `None` if that is not said properly or is one too many.
+    async fn named(mut self, refuse: &'static [u8]) -> Option<(TcpStream, SocketAddr, Session)> {
+        let peer = self.proxies.told(&mut self.stream, self.proxy).await?;
+        if !self.session.is_of(peer.ip()) {
+            refuse_with(&self.stream, refuse);
+            return None;
+        }
+        Some((self.stream, peer, self.session))
     }
 }
 
@@ -233,7 +304,7 @@ mod tests {
         let again = sessions.enter(ip("2001:db8::3")).unwrap();
         drop((second, third, again));
         assert_eq!(sessions.open(), 0);
-        assert!(sessions.open.lock().unwrap().by_network.is_empty());
+        assert!(sessions.lock().by_network.is_empty());
     }
 
     #[test]

@@ -1,15 +1,27 @@
-//! TLS handshakes within limits of time and number.
+//! TLS handshakes within limits of time, number and rate.
+//!
+//! What costs is what follows a client's first message: a signature and a key exchange, up to a
+//! millisecond of a processor. So a handshake is counted when that message is there, and those that
+//! stay half open use up nobody's share.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use super::peer::neighbourhood_of;
 use super::tls::Tls;
+use crate::metrics::{Metrics, Refusal};
+use crate::model::clock::Clock;
+use crate::model::pace::{Pace, Paces};
+use crate::model::receipt::Door;
 
 /// How many handshakes may run, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +30,9 @@ pub struct HandshakeLimits {
     pub concurrent: usize,
     /// From its beginning to its end (30 s).
     pub time: Duration,
+    /// Of one network (/24 or /64) in a second, of which five seconds' worth may come at once
+    /// (300); `None`: any number.
+    pub per_second: Option<u32>,
 }
 
 impl Default for HandshakeLimits {
@@ -25,6 +40,7 @@ impl Default for HandshakeLimits {
         Self {
             concurrent: 200,
             time: Duration::from_secs(30),
+            per_second: Some(300),
         }
     }
 }
@@ -36,7 +52,13 @@ impl Default for HandshakeLimits {
 pub struct Handshakes {
     limits: HandshakeLimits,
     running: Arc<Mutex<Running>>,
+    networks: Option<Arc<Mutex<Paces<IpAddr>>>>,
+    clock: Clock,
+    counted: Option<(Metrics, Door)>,
 }
+
+/// As many at once as in so many seconds: a provider's relays come together.
+const AT_ONCE: u32 = 5;
 
 #[derive(Debug, Default)]
 struct Running {
@@ -55,16 +77,30 @@ struct Place {
 
 impl Handshakes {
     /// None runs yet.
-    pub fn new(limits: HandshakeLimits) -> Self {
+    pub fn new(limits: HandshakeLimits, clock: Clock) -> Self {
+        let paces = |count| Arc::new(Mutex::new(Paces::new(Pace::per_second(count, AT_ONCE))));
         Self {
             limits,
             running: Arc::default(),
+            networks: limits.per_second.map(paces),
+            clock,
+            counted: None,
         }
     }
 
-    /// Performs a handshake as server, within the limits of time and number. The error is
-    /// `TimedOut` when it took too long or gave way to a newer one; the stream is closed then.
-    pub async fn accept<S>(&self, tls: &Tls, stream: S) -> io::Result<TlsStream<S>>
+    /// Counts there what is refused for its rate, as that door's.
+    #[must_use]
+    pub fn counting(self, metrics: Metrics, door: Door) -> Self {
+        Self {
+            counted: Some((metrics, door)),
+            ..self
+        }
+    }
+
+    /// Performs a handshake as server with that peer, within the limits. The error is `TimedOut`
+    /// when it took too long or gave way to a newer one, `QuotaExceeded` when the peer's network
+    /// has had its share; the stream is closed then.
+    pub async fn accept<S>(&self, tls: &Tls, stream: S, peer: IpAddr) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -75,12 +111,38 @@ impl Handshakes {
                 io::ErrorKind::TimedOut,
                 "the TLS handshake gave way to newer ones",
             )),
-            done = tls.acceptor().accept(stream) => done,
+            done = self.shake(tls, stream, peer) => done,
             () = tokio::time::sleep(self.limits.time) => Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 "the TLS handshake took too long",
             )),
         }
+    }
+
+    async fn shake<S>(&self, tls: &Tls, stream: S, peer: IpAddr) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        if self.is_too_often(peer) {
+            if let Some((metrics, door)) = &self.counted {
+                metrics.refusal(*door, Refusal::HandshakeRate);
+            }
+            return Err(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                "too many TLS handshakes of one network",
+            ));
+        }
+        begun.into_stream(tls.config()).await
+    }
+
+    fn is_too_often(&self, peer: IpAddr) -> bool {
+        let Some(networks) = &self.networks else {
+            return false;
+        };
+        let mut networks = networks.lock().unwrap_or_else(PoisonError::into_inner);
+        let network = neighbourhood_of(peer);
+        networks.take(network, self.clock.tick()).is_err()
     }
 
     /// How many run now.

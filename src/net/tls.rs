@@ -12,7 +12,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use tokio_rustls::TlsAcceptor;
 
 pub use super::handshakes::{HandshakeLimits, Handshakes};
 
@@ -75,9 +74,9 @@ impl Tls {
         Self::from_files(&file, &file, alpn)
     }
 
-    /// An acceptor with the certificate of this moment.
-    pub fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.0.current.load().config))
+    /// The settings with the certificate of this moment.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.current.load().config)
     }
 
     /// When the certificate of this moment ends to be valid, if that can be read.

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 
 use super::descriptors::Places;
 use super::interior::Interior;
+use super::passed::{Passed, Wanted};
 use super::{Listening, ServeError};
 use crate::app::reception::Reception;
 use crate::config::{Config, Domain, TlsMode};
@@ -17,9 +18,12 @@ use crate::http::public::pages::Pages;
 use crate::http::public::{self, ClickLimits, Public};
 use crate::lookup_server;
 use crate::mail_server;
+use crate::model::receipt::Door;
 use crate::net::accept::{AcceptLimits, Sessions};
 use crate::net::certificate::SELF_MADE_FILE;
 use crate::net::handshakes::{HandshakeLimits, Handshakes};
+use crate::net::network::Network;
+use crate::net::proxies::{Entrance, Proxies};
 use crate::net::stop::Stop;
 use crate::net::tls::{Alpn, Tls};
 
@@ -52,18 +56,26 @@ const API_SESSIONS: usize = 4_096;
 
 impl Bound {
     /// Binds; connections to the API come in on threads of its own.
-    pub(super) async fn bind(config: &Config, of_the_api: &Handle) -> Result<Self, ServeError> {
-        let (api, lookup) = (config.api.listen.clone(), config.lookup.listen.clone());
-        let lookup = lookup.unwrap_or_default();
+    pub(super) async fn bind(
+        config: &Config,
+        of_the_api: &Handle,
+        mut passed: Passed,
+    ) -> Result<Self, ServeError> {
+        let mut wanted = |addresses: &[SocketAddr]| passed.to(addresses);
+        let smtp = wanted(&config.smtp.listen);
+        let public = wanted(&config.public.listen);
+        let api = wanted(&config.api.listen);
+        let lookup = wanted(config.lookup.listen.as_deref().unwrap_or_default());
+        passed.none_is_left()?;
         let bound = of_the_api.spawn(async move {
-            Ok::<_, ServeError>((bind("api", &api).await?, bind("lookup", &lookup).await?))
+            Ok::<_, ServeError>((bind("api", api).await?, bind("lookup", lookup).await?))
         });
         let (api, lookup) = bound
             .await
             .map_err(|error| ServeError::Threads(error.into()))??;
         Ok(Self {
-            smtp: bind("smtp", &config.smtp.listen).await?,
-            public: bind("public", &config.public.listen).await?,
+            smtp: bind("smtp", smtp).await?,
+            public: bind("public", public).await?,
             places: Places {
                 lookup: if lookup.is_empty() {
                     0
@@ -135,11 +147,12 @@ fn open_smtp(
     let config = &interior.config;
     let tls = smtp_tls(config)?;
     watch(&tls, "smtp", interior, stop);
-    let context = interior.mail_context(reception, tls, handshakes(config), stop);
+    let context = interior.mail_context(reception, tls, handshakes(interior, Door::Smtp), stop);
     let sessions = Sessions::from(limits);
+    let proxies = proxies("smtp", config.smtp.proxy_networks.as_deref(), interior);
     for listener in listeners {
         stop.spawn(mail_server::serve(
-            listener,
+            Entrance::new(listener, proxies.clone()),
             context.clone(),
             sessions.clone(),
         ));
@@ -183,22 +196,38 @@ fn open_public(
     let server = connection::Server {
         router: public::router(door).into(),
         limits: connection::Limits::PUBLIC,
-        tls: tls.map(|tls| (tls, handshakes(config))),
+        tls: tls.map(|tls| (tls, handshakes(interior, Door::OneClick))),
         stop: stop.clone(),
     };
     let sessions = Sessions::from(accept);
+    let proxies = proxies("public", config.public.proxy_networks.as_deref(), interior);
     for listener in listeners {
-        stop.spawn(server.clone().listen(listener, sessions.clone()));
+        let entrance = Entrance::new(listener, proxies.clone());
+        stop.spawn(server.clone().listen(entrance, sessions.clone()));
     }
     Ok(())
 }
 
+/// Those whom a listener believes for whom they connect.
+fn proxies(
+    listener: &'static str,
+    networks: Option<&[Network]>,
+    interior: &Interior,
+) -> Option<Proxies> {
+    let metrics = interior.metrics.clone();
+    Proxies::new(networks.unwrap_or_default(), listener, metrics)
+}
+
 /// Each door has its own: a flood of half-open handshakes at one evicts nobody at the other.
-fn handshakes(config: &Config) -> Handshakes {
-    Handshakes::new(HandshakeLimits {
-        concurrent: config.limits.handshakes,
-        time: config.limits.handshake,
-    })
+fn handshakes(interior: &Interior, door: Door) -> Handshakes {
+    let given = &interior.config.limits;
+    let limits = HandshakeLimits {
+        concurrent: given.handshakes,
+        time: given.handshake,
+        per_second: given.handshakes_per_second.limit(),
+    };
+    let handshakes = Handshakes::new(limits, interior.clock.clone());
+    handshakes.counting(interior.metrics.clone(), door)
 }
 
 fn watch(tls: &Tls, listener: &'static str, interior: &Interior, stop: &Stop) {
@@ -243,13 +272,14 @@ fn from_anywhere(sessions: usize) -> Sessions {
     })
 }
 
-async fn bind(
-    listener: &'static str,
-    addresses: &[SocketAddr],
-) -> Result<Vec<TcpListener>, ServeError> {
-    let mut bound = Vec::with_capacity(addresses.len());
-    for &address in addresses {
-        let socket = TcpListener::bind(address).await;
+/// Binds, or takes over what was passed for an address.
+async fn bind(listener: &'static str, wanted: Vec<Wanted>) -> Result<Vec<TcpListener>, ServeError> {
+    let mut bound = Vec::with_capacity(wanted.len());
+    for Wanted { address, passed } in wanted {
+        let socket = match passed {
+            Some(passed) => taken_over(passed),
+            None => TcpListener::bind(address).await,
+        };
         let failed = |source| ServeError::Listen {
             listener,
             address,
@@ -258,6 +288,11 @@ async fn bind(
         bound.push(socket.map_err(failed)?);
     }
     Ok(bound)
+}
+
+fn taken_over(passed: std::net::TcpListener) -> std::io::Result<TcpListener> {
+    passed.set_nonblocking(true)?;
+    TcpListener::from_std(passed)
 }
 
 fn addresses(listener: &'static str, bound: &[TcpListener]) -> Result<Vec<SocketAddr>, ServeError> {

@@ -265,7 +265,8 @@ impl Interior {
             ..api::Limits::default()
         };
         let stop = running.of_the_api.soft().clone();
-        let keys = ApiKeys::new(app.store.clone(), app.clock.clone());
+        let per_second = self.config.limits.api_requests_per_second.limit();
+        let keys = ApiKeys::limited(app.store.clone(), app.clock.clone(), per_second);
         let confirming = stop
             .clone()
             .run_until_cancelled_owned(keys.clone().keep_confirmed());

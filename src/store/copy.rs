@@ -117,3 +117,24 @@ async fn name(
     }
     Ok(())
 }
+
+/// Whether the root secret is sealed; it opens with the configured key.
+///
+/// # Errors
+/// [`StoreError::Sealed`] if it does not open.
+pub async fn unseals(config: &StoreConfig) -> Result<bool, StoreError> {
+    let pool = Pool::open(&config.url).await?;
+    let opened = read!(pool, |conn| opens(conn, config).await);
+    pool.close().await;
+    opened
+}
+
+async fn opens(conn: &mut Conn<'_>, config: &StoreConfig) -> Result<bool, Failure> {
+    let missing = || StoreError::Inconsistent("the store has no name yet".to_owned());
+    let id = id_of(conn).await?.ok_or_else(missing)?;
+    let sql = "select value from meta where name = 'root-secret'";
+    let stored = fetch_one(conn, "meta", sql, vec![]).await?;
+    let stored = stored.ok_or_else(missing)?.bytes("value")?;
+    let (_, sealed) = seal::open(&stored, config.seal_key.as_ref(), &id)?;
+    Ok(sealed)
+}

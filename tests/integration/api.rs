@@ -11,5 +11,6 @@ mod explain;
 mod lookup;
 mod management;
 mod node;
+mod polling;
 mod replay;
 mod stats;

@@ -5,9 +5,11 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use desist::model::hidden::is_hidden;
 use serde_json::Value;
 use tempfile::tempdir;
 
+use crate::harness::complaint;
 use crate::world;
 
 const UNSUBSCRIBE: &str = "From: alice@example.com\nSubject: unsubscribe\n\nplease\n";
@@ -130,6 +132,12 @@ fn people_are_told_what_it_is_and_why_and_what_follows() {
     let steering = "From: \u{1b}[31m@example.com\nSubject: unsubscribe\n\nx";
     let output = classify(&["-"], steering);
     assert!(!output.stdout.contains(&0x1b));
+    let subject = "Subject: =?utf-8?Q?News=E2=80=AEgpj.exe=1B[2J=C2=9B2J=E2=81=A7?=";
+    let steering = complaint("x").replace("Subject: News", subject);
+    let text = String::from_utf8(classify(&["-"], &steering).stdout).unwrap();
+    assert!(text.contains("News\u{fffd}gpj.exe\u{fffd}[2J"), "{text:?}");
+    let steers = |c: char| c != '\n' && is_hidden(c);
+    assert!(!text.contains(steers), "{text:?}");
 }
 
 #[test]

@@ -8,18 +8,20 @@ use serde_json::{Value, json};
 use crate::harness::{Running, complaint, other_than};
 
 pub(crate) fn program(name: &str) -> Command {
-    // Debian keeps some servers' programs where not every user's PATH looks.
-    let path = std::env::vars()
-        .find(|(key, _)| key == "PATH")
-        .map(|(_, path)| path);
     // No client may hang: the time-out ends it, and the test fails.
     let mut command = Command::new("timeout");
     command.args(["120", name]);
-    command.env(
-        "PATH",
-        format!("{}:/usr/sbin:/sbin", path.unwrap_or_default()),
-    );
+    command.env("PATH", path());
     command
+}
+
+/// Where programs are looked for: Debian keeps some servers where not every user's PATH looks.
+pub(crate) fn path() -> String {
+    let own = std::env::vars().find(|(key, _)| key == "PATH");
+    format!(
+        "{}:/usr/sbin:/sbin",
+        own.map_or_else(String::new, |(_, path)| path)
+    )
 }
 
 pub(crate) fn output(command: &mut Command) -> String {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use desist::model::clock::{Clock, Tick};
 
 use crate::postgres::Database;
+use crate::privacy::assert_reveals_nothing;
 
 /// Tests with a case on each engine.
 #[macro_export]
@@ -106,6 +107,7 @@ pub(crate) struct Place {
     extra: String,
     public_tls: &'static str,
     wrapper: Vec<String>,
+    smtp: String,
     public: String,
 }
 
@@ -152,6 +154,12 @@ impl Place {
         self.public(&format!("templates = \"{}\"\n", folder.display()))
     }
 
+    /// Lines of the section `[smtp]`.
+    pub(crate) fn smtp(mut self, lines: &str) -> Self {
+        self.smtp.push_str(lines);
+        self
+    }
+
     /// Lines of the section `[public]`.
     pub(crate) fn public(mut self, lines: &str) -> Self {
         self.public.push_str(lines);
@@ -162,6 +170,12 @@ impl Place {
     pub(crate) fn under(mut self, wrapper: &[&str]) -> Self {
         self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
         self
+    }
+
+    /// Fails if the log of a server here has what no log may have.
+    fn reveals_nothing(&self) {
+        let log = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
+        assert_reveals_nothing("the log", &String::from_utf8_lossy(&log));
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
@@ -177,10 +191,11 @@ impl Place {
             .unwrap_or_default();
         let text = format!(
             "data_dir = \"{}\"\n\
-             [smtp]\nlisten = [\"127.0.0.1:0\"]\ndomains = [\"fb.example.com\"]\nhostname = \"mx.example.com\"\n\
+             [smtp]\nlisten = [\"127.0.0.1:0\"]\ndomains = [\"fb.example.com\"]\nhostname = \"mx.example.com\"\n{}\
              [public]\nlisten = [\"127.0.0.1:0\"]\ntls = \"{}\"\n{}\
              [api]\nlisten = [\"127.0.0.1:0\"]\n{store}{}",
             self.data_dir().display(),
+            self.smtp,
             self.public_tls,
             self.public,
             self.extra
@@ -220,6 +235,8 @@ impl Place {
             .arg("serve")
             .arg("--config")
             .arg(&config)
+            // Everything that it could ever say, so that what it must not say is found.
+            .env("DESIST_LOG__LEVEL", "trace")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -292,6 +309,7 @@ impl Running {
     pub(crate) fn kill(mut self) -> Place {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        self.place.reveals_nothing();
         std::mem::replace(&mut self.place, Place::nowhere())
     }
 
@@ -316,6 +334,7 @@ impl Running {
     /// Waits until the process has ended.
     pub(crate) fn ended(mut self) -> (ExitStatus, Place) {
         let status = self.child.wait().unwrap();
+        self.place.reveals_nothing();
         (status, std::mem::replace(&mut self.place, Place::nowhere()))
     }
 
@@ -333,16 +352,12 @@ impl Running {
 
     /// GET on the API: status and body.
     pub(crate) fn get(&self, path: &str) -> (u16, Value) {
-        let mut response = Self::agent()
+        let response = Self::agent()
             .get(self.url(path))
             .header("Authorization", format!("Bearer {}", self.key))
             .call()
             .unwrap();
-        let text = response.body_mut().read_to_string().unwrap();
-        (
-            response.status().as_u16(),
-            serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        )
+        answer_of(response)
     }
 
     /// GET on the API for all tenants: status and body.
@@ -362,17 +377,13 @@ impl Running {
 
     /// POST of JSON on the API: status and body.
     pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let mut response = Self::agent()
+        let response = Self::agent()
             .post(self.url(path))
             .header("Authorization", format!("Bearer {}", self.key))
             .header("Content-Type", "application/json")
             .send(body.to_string())
             .unwrap();
-        let text = response.body_mut().read_to_string().unwrap();
-        (
-            response.status().as_u16(),
-            serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        )
+        answer_of(response)
     }
 
     /// Tokens for these addresses on a stream: (feedback token, return path).
@@ -527,11 +538,41 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Its metrics, unless it is in no state to tell them.
+    fn last_metrics(&self) -> Option<String> {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(2)))
+            .build()
+            .into();
+        let mut response = agent.get(self.url("/metrics")).call().ok()?;
+        response.body_mut().read_to_string().ok()
+    }
+}
+
+/// Status and body; an error quotes no address and no token.
+fn answer_of(mut response: http::Response<ureq::Body>) -> (u16, Value) {
+    let status = response.status().as_u16();
+    let text = response.body_mut().read_to_string().unwrap();
+    if status >= 400 {
+        assert_reveals_nothing("an error of the API", &text);
+    }
+    (
+        status,
+        serde_json::from_str(&text).unwrap_or(Value::String(text)),
+    )
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
+        let metrics = self.last_metrics();
         // It may have ended already.
         drop(self.child.kill());
         drop(self.child.wait());
+        if !std::thread::panicking() {
+            assert_reveals_nothing("metrics", &metrics.unwrap_or_default());
+            self.place.reveals_nothing();
+        }
     }
 }
 
@@ -544,6 +585,7 @@ impl Place {
             extra: String::new(),
             public_tls: "self-made",
             wrapper: Vec::new(),
+            smtp: String::new(),
             public: String::new(),
         }
     }

@@ -6,7 +6,9 @@
 )]
 
 mod accept;
+mod activation;
 mod descriptors;
 mod manager;
+mod proxies;
 mod stop;
 pub(crate) mod tls;

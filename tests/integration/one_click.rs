@@ -161,7 +161,10 @@ impl Door {
         let mut server = Server {
             router: public::router(public).into(),
             limits: Limits::PUBLIC,
-            tls: Some((tls, Handshakes::new(HandshakeLimits::default()))),
+            tls: Some((
+                tls,
+                Handshakes::new(HandshakeLimits::default(), Clock::system()),
+            )),
             stop: Stop::new(),
         };
         let tls_port = listen(&runtime, &server);

@@ -6,6 +6,7 @@ use std::io;
 use super::Totals;
 use crate::judge::summary::{Kind, Recipient, Summary};
 use crate::model::bounce::Severity;
+use crate::model::hidden::harmless;
 use crate::report::automatic::Automatic;
 
 /// Recipients of one message that are shown; the rest is counted.
@@ -162,8 +163,8 @@ fn is_of_a_program(summary: &Summary) -> bool {
 
 /// A text that cannot steer the terminal, cut at [`WIDTH`].
 fn safe(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { '?' } else { c };
-    let mut safe: String = text.chars().take(WIDTH).map(plain).collect();
+    let cut: String = text.chars().take(WIDTH).collect();
+    let mut safe = harmless(&cut);
     if text.chars().nth(WIDTH).is_some() {
         safe.push('…');
     }

@@ -9,7 +9,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the SMTP door answered.
 #[derive(Debug)]
-pub(super) enum Delivery {
+pub(in crate::cli) enum Delivery {
     /// The final reply to the message, with the receipt's id.
     Accepted(String),
     /// The reply that refused the recipient.
@@ -17,7 +17,7 @@ pub(super) enum Delivery {
 }
 
 /// Delivers one message over SMTP, as any MTA does.
-pub(super) fn deliver(
+pub(in crate::cli) fn deliver(
     server: SocketAddr,
     mail_from: &str,
     rcpt_to: &str,
@@ -74,7 +74,7 @@ fn read_reply(replies: &mut impl BufRead) -> std::io::Result<String> {
 /// Posts to a one-click URL as a mailbox provider does (RFC 8058 §3.2); the status.
 ///
 /// `root` is the certificate (PEM) that the demo's server made for itself.
-pub(super) fn click(url: &str, root: &[u8]) -> Result<u16, String> {
+pub(in crate::cli) fn click(url: &str, root: &[u8]) -> Result<u16, String> {
     let root = ureq::tls::Certificate::from_pem(root).map_err(|error| error.to_string())?;
     let tls = ureq::tls::TlsConfig::builder()
         .root_certs(ureq::tls::RootCerts::new_with_certs(&[root]))

@@ -20,7 +20,7 @@ use crate::http::connection::timer::Patience;
 const PERMIT_BYTES: usize = 1024;
 
 /// A body up to this length is small (64 KiB): a check of one address, for instance.
-const SMALL: usize = 64 * 1024;
+pub(super) const SMALL: usize = 64 * 1024;
 /// The part of the budget that is kept for small bodies: an eighth.
 const SMALL_PART: usize = 8;
 /// The least that is taken for a body whose length is not announced.
@@ -84,7 +84,7 @@ impl Budget {
             Part::Any
         };
         Ok(Share {
-            _permit: self.take(bytes, part)?,
+            _permit: Some(self.take(bytes, part)?),
         })
     }
 
@@ -94,10 +94,17 @@ impl Budget {
     }
 }
 
-/// A share of the budget; dropping it gives it back.
+/// A share of the budget; dropping it gives it back. None for what has to be said in any case.
 #[derive(Debug)]
 pub(super) struct Share {
-    _permit: OwnedSemaphorePermit,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Share {
+    /// Counts nothing.
+    pub(super) const fn none() -> Self {
+        Self { _permit: None }
+    }
 }
 
 /// Which part of the budget a body may take from.

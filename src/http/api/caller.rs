@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use http::header::AUTHORIZATION;
@@ -126,8 +127,15 @@ async fn verify(parts: &Parts, api: &Api) -> Result<Arc<ApiKey>, Problem> {
         .ok_or_else(missing)?;
     api.keys.verify(text).await.map_err(|error| match error {
         VerifyError::Invalid => Problem::unauthorized("the API key is not valid", WRONG_KEY),
+        VerifyError::TooOften(wait) => too_often(wait),
         VerifyError::Store(error) => error.into(),
     })
+}
+
+fn too_often(wait: Duration) -> Problem {
+    let seconds = u16::try_from(wait.as_secs().saturating_add(1)).unwrap_or(u16::MAX);
+    let detail = "this API key has made more calls than limits.api_requests_per_second allows";
+    Problem::later(Kind::TooManyRequests, detail, seconds)
 }
 
 async fn tenant_of(parts: &Parts, api: &Api, key: &ApiKey) -> Result<Option<TenantId>, Problem> {

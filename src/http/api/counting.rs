@@ -4,6 +4,7 @@ use axum::extract::{MatchedPath, Request};
 use http::StatusCode;
 
 use super::Api;
+use super::request_id::RequestId;
 use crate::model::clock::Tick;
 
 /// Every pattern, as the metrics' label.
@@ -64,11 +65,13 @@ pub(super) fn begun(api: &Api, request: &Request) -> Counted {
 
 impl Counted {
     /// Counts its answer and its time.
-    pub(super) fn ended(self, api: &Api, status: StatusCode) {
+    pub(super) fn ended(self, api: &Api, request: RequestId, status: StatusCode) {
         let took = api.app.clock.tick().since(self.begun);
+        let Self { route, .. } = self;
+        tracing::debug!(%request, route, status = status.as_u16(), ?took, "a call of the API");
         api.app
             .metrics
-            .http_request("api", self.route, status.as_u16(), took);
+            .http_request("api", route, status.as_u16(), took);
     }
 }
 

@@ -1,9 +1,8 @@
 //! `GET /openapi.json`: what the API takes and answers, generated from the handlers.
 
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -12,6 +11,7 @@ use utoipa::{OpenApi, ToSchema};
 
 use super::Api;
 use super::caller::LocalOrRead;
+use super::conditional::Had;
 
 /// What does not belong to one call.
 #[derive(OpenApi)]
@@ -25,7 +25,8 @@ use super::caller::LocalOrRead;
             `Desist-Tenant` (its name; `default` if not given; `*` reads across all tenants where \
             that makes sense). Errors are `application/problem+json` (RFC 9457) with a stable \
             `code`. Lists and feeds answer `{\"items\": […], \"next\": CURSOR|null}`; `next` is \
-            sent as `after`. Times are RFC 3339 in UTC. Unknown members and parameters are \
+            sent as `after`. Every answer has its number in `X-Request-Id`, which the server's log \
+            names. Times are RFC 3339 in UTC. Unknown members and parameters are \
             refused.",
         license(name = "Apache-2.0 OR MIT")
     ),
@@ -62,6 +63,9 @@ pub(super) struct ProblemBody {
     /// The word that programs compare.
     #[schema(example = "unknown-stream")]
     code: String,
+    /// The call's number, which stands in `X-Request-Id` and in the server's log too.
+    #[schema(example = "5f3a91c2-1024")]
+    request: String,
 }
 
 /// The description of the whole API: OpenAPI 3.1.
@@ -139,13 +143,13 @@ impl Documents {
     path = "/openapi.json",
     tag = "operations",
     security((), ("bearer" = ["read"])),
-    responses((status = 200, description = "OpenAPI 3.1", body = Object,
-        example = json!({"openapi": "3.1.0"})))
-)]
-pub(super) async fn json(State(api): State<Api>, _: LocalOrRead) -> Response {
-    (
-        [(CONTENT_TYPE, "application/json")],
-        api.documents.openapi.clone(),
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of what you have")),
+    responses(
+        (status = 200, description = "OpenAPI 3.1", body = Object,
+            example = json!({"openapi": "3.1.0"})),
+        (status = 304, description = "You have it"),
     )
-        .into_response()
+)]
+pub(super) async fn json(State(api): State<Api>, _: LocalOrRead, had: Had) -> Response {
+    had.or_bytes(api.documents.openapi.clone())
 }

@@ -5,6 +5,8 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
+use super::request_id::RequestId;
+use crate::model::redacted::redacted;
 use crate::store::StoreError;
 
 /// Declares every kind of problem once: its status, its code, its title and what to do about it.
@@ -79,6 +81,8 @@ kinds! {
         "Split it.";
     TooManyItems = PAYLOAD_TOO_LARGE "too-many-items" "The call has too many items"
         "Split it into calls of at most `limit` items.";
+    TooManyRequests = TOO_MANY_REQUESTS "too-many-requests" "The API key is used too often"
+        "Try again after `Retry-After`, with more items in fewer calls.";
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE "unsupported-media-type"
         "The body has a type that this call does not take"
         "Send `Content-Type: application/json`.";
@@ -169,7 +173,8 @@ impl Problem {
 
     /// Our own fault: the log has the cause, the caller a neutral sentence.
     pub(crate) fn internal(what: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error, "{what}");
+        let request = RequestId::current().map(tracing::field::display);
+        tracing::error!(request, error, "{what}");
         Self::new(Kind::Internal, "the server's log says more")
     }
 
@@ -201,8 +206,12 @@ impl IntoResponse for Problem {
         body.insert("type".to_owned(), format!("/problems/{code}").into());
         body.insert("title".to_owned(), self.kind.title().into());
         body.insert("status".to_owned(), status.as_u16().into());
-        body.insert("detail".to_owned(), cut(self.detail).into());
+        let detail = redacted(&cut(self.detail)).into_owned();
+        body.insert("detail".to_owned(), detail.into());
         body.insert("code".to_owned(), code.into());
+        if let Some(request) = RequestId::current() {
+            body.insert("request".to_owned(), request.to_string().into());
+        }
         for (name, value) in self.members {
             body.insert(name.to_owned(), value);
         }
@@ -236,5 +245,6 @@ impl From<StoreError> for Problem {
 }
 
 fn log_away(error: &StoreError) {
-    tracing::warn!(%error, "a call of the API needed the store");
+    let request = RequestId::current().map(tracing::field::display);
+    tracing::warn!(request, %error, "a call of the API needed the store");
 }

@@ -6,7 +6,6 @@
 )]
 
 pub(super) mod one;
-mod pieces;
 pub(super) mod raw;
 
 use std::net::IpAddr;

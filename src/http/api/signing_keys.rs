@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::body::{Json, JsonOrNothing};
 use super::caller::{Admin, May, Read};
+use super::conditional::Had;
 use super::problem::{Kind, Problem};
 use super::wire::{Answer, Bounded, Listing, Segment};
 use crate::app::signing_keys::{NextKey, PutKeyError, add, list as list_keys, set};
@@ -105,19 +106,22 @@ pub(super) struct Exported {
     path = "/v1/signing-keys",
     tag = "management",
     security(("bearer" = ["read"])),
-    responses((status = 200, description = "All of them", body = Listing<SigningKeyItem>,
-        example = json!({"items": [{"serial": 1, "state": "active", "generation": 1}],
-            "next": null})))
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of what you have")),
+    responses(
+        (status = 200, description = "All of them", body = Listing<SigningKeyItem>,
+            example = json!({"items": [{"serial": 1, "state": "active", "generation": 1}],
+                "next": null})),
+        (status = 304, description = "You have them"),
+    )
 )]
 pub(super) async fn list(
     State(api): State<Api>,
     May { caller, .. }: May<Read>,
-) -> Result<Answer<Listing<SigningKeyItem>>, Problem> {
+    had: Had,
+) -> Result<Response, Problem> {
     let keys = list_keys(&api.app, caller.one_tenant()?);
-    Ok(Answer(Listing {
-        items: keys.into_iter().map(SigningKeyItem::from).collect(),
-        next: None,
-    }))
+    let items: Vec<SigningKeyItem> = keys.into_iter().map(SigningKeyItem::from).collect();
+    Ok(had.or_else(&Listing { items, next: None }))
 }
 
 /// Makes the next signing key, which is active at once.

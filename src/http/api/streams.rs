@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::body::Json;
 use super::caller::{Admin, May, Read};
+use super::conditional::Had;
 use super::problem::{Kind, Problem};
 use super::wire::{self, Answer, Listing};
 use crate::app::streams::{PutStreamError, StreamChange, list as list_streams, put};
@@ -95,17 +96,22 @@ pub(super) struct PutAnswer {
     path = "/v1/streams",
     tag = "management",
     security(("bearer" = ["read"])),
-    responses((status = 200, description = "All of them", body = Listing<StreamItem>,
-        example = json!({"items": [{"number": 3, "name": "newsletter", "class": "marketing",
-            "unsubscribe": false, "title": "Weekly news"}], "next": null})))
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of what you have")),
+    responses(
+        (status = 200, description = "All of them", body = Listing<StreamItem>,
+            example = json!({"items": [{"number": 3, "name": "newsletter", "class": "marketing",
+                "unsubscribe": false, "title": "Weekly news"}], "next": null})),
+        (status = 304, description = "You have them"),
+    )
 )]
 pub(super) async fn list(
     State(api): State<Api>,
     May { caller, .. }: May<Read>,
-) -> Result<Answer<Listing<StreamItem>>, Problem> {
+    had: Had,
+) -> Result<Response, Problem> {
     let streams = list_streams(&api.app, caller.one_tenant()?);
-    let items = streams.into_iter().map(StreamItem::from).collect();
-    Ok(Answer(Listing { items, next: None }))
+    let items: Vec<StreamItem> = streams.into_iter().map(StreamItem::from).collect();
+    Ok(had.or_else(&Listing { items, next: None }))
 }
 
 /// Creates a stream, or updates the one of that number.

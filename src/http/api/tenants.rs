@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::body::Json;
 use super::caller::{Admin, May, Read};
+use super::conditional::Had;
 use super::problem::{Kind, Problem};
 use super::wire::{Answer, Bounded, Listing, Parameters};
 use crate::app::tenants::{MOST_RELEASED, PutTenantError, TenantChange, put};
@@ -112,17 +113,22 @@ pub(super) struct TenantsParameters {
     path = "/v1/tenants",
     tag = "management",
     security(("bearer" = ["read"])),
-    params(TenantsParameters),
-    responses((status = 200, description = "A page", body = Listing<TenantItem>,
-        example = json!({"items": [{"number": 1, "name": "default", "domain": null, "domains": [],
-            "title": "Example Shop"}],
-            "next": null})))
+    params(TenantsParameters,
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what you have")),
+    responses(
+        (status = 200, description = "A page", body = Listing<TenantItem>,
+            example = json!({"items": [{"number": 1, "name": "default", "domain": null, "domains": [],
+                "title": "Example Shop"}],
+                "next": null})),
+        (status = 304, description = "You have it"),
+    )
 )]
 pub(super) async fn list(
     State(api): State<Api>,
     May { caller, .. }: May<Read>,
     Parameters(asked): Parameters<TenantsParameters>,
-) -> Result<Answer<Listing<TenantItem>>, Problem> {
+    had: Had,
+) -> Result<Response, Problem> {
     let limit = usize::try_from(super::wire::limit(asked.limit)?).unwrap_or(usize::MAX);
     let directory = api.app.reception.directory();
     let own = caller.key.tenant;
@@ -152,10 +158,8 @@ pub(super) async fn list(
         let domains = domains.remove(&tenant.id).unwrap_or_default();
         TenantItem::new(tenant, domains)
     });
-    Ok(Answer(Listing {
-        items: items.collect(),
-        next,
-    }))
+    let items: Vec<TenantItem> = items.collect();
+    Ok(had.or_else(&Listing { items, next }))
 }
 
 /// Creates a tenant, or updates the one of that number or name.

@@ -2,15 +2,18 @@
 //! says that it comes.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, State};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::header::CONTENT_TYPE;
 
 use super::health::{doors_of, livez};
 use super::problem::{Kind, Problem};
+use super::request_id::{self, RequestIds};
 use crate::journal::Journal;
 use crate::metrics::{self, Metrics};
 
@@ -25,11 +28,13 @@ pub struct Waiting {
 
 /// Answers with what a waiting node can tell.
 pub fn router(node: Waiting) -> Router {
+    let ids = Arc::new(RequestIds::new());
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz/doors", get(doors))
         .route("/metrics", get(counters))
         .fallback(not_yet)
+        .layer(from_fn_with_state(ids, request_id::given))
         .with_state(node)
 }
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, Path};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use serde::de::value::MapAccessDeserializer;
@@ -16,6 +17,7 @@ use serde::de::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
+use super::body::SMALL;
 use super::problem::{Kind, Problem};
 use super::query;
 use crate::store::{Page, Paging};
@@ -77,9 +79,21 @@ impl<T: Serialize> IntoResponse for Answer<T> {
 }
 
 /// Bytes that are JSON already.
-pub(super) fn json(body: Vec<u8>) -> Response {
-    ([(CONTENT_TYPE, "application/json")], body).into_response()
+pub(super) fn json(body: impl Into<Bytes>) -> Response {
+    let body = body.into();
+    let headers = [(CONTENT_TYPE, "application/json")];
+    if body.len() <= SMALL {
+        return (headers, body).into_response();
+    }
+    let mut response = headers.into_response();
+    response.extensions_mut().insert(Long(body));
+    response
 }
+
+/// The body of a long answer, which is sent when its memory has been counted; stands in the
+/// extensions until then.
+#[derive(Debug, Clone)]
+pub(super) struct Long(pub(super) Bytes);
 
 /// The query of a call; unknown parameters are refused.
 #[derive(Debug)]

@@ -73,7 +73,7 @@ impl Server {
         Self {
             folder,
             tls,
-            handshakes: Handshakes::new(HandshakeLimits::default()),
+            handshakes: Handshakes::new(HandshakeLimits::default(), Clock::system()),
             clock: Clock::system(),
             stop: CancellationToken::new(),
             budget: Budget::new(&limits),
@@ -90,6 +90,7 @@ impl Server {
             clock: &self.clock,
             tls: &self.tls,
             handshakes: &self.handshakes,
+            peer: IpAddr::from([192, 0, 2, 1]),
             stop: &self.stop,
             limits: &self.limits,
             metrics: &self.metrics,

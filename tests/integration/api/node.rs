@@ -30,6 +30,8 @@ use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
 
+use crate::privacy::assert_reveals_nothing;
+
 /// A running node. Its follower ends with it.
 pub(super) struct Node {
     pub(super) app: App,
@@ -67,6 +69,9 @@ impl Answer {
         let code = body["code"].as_str().unwrap().to_owned();
         assert_eq!(body["type"], format!("/problems/{code}"));
         assert!(body["title"].is_string() && body["detail"].is_string());
+        assert_eq!(body["request"], self.header("x-request-id"));
+        let text = String::from_utf8_lossy(&self.bytes);
+        assert_reveals_nothing("an error of the API", &text);
         code
     }
 }

@@ -30,7 +30,7 @@ impl Greeter {
         let (send, ended) = mpsc::unbounded_channel();
         let (running, counted) = (stop.clone(), sessions.clone());
         stop.spawn(async move {
-            let handler = |mut stream: TcpStream, peer: SocketAddr| {
+            let handler = move |mut stream: TcpStream, peer: SocketAddr| {
                 let send = send.clone();
                 async move {
                     // A peer that closes without reading makes these fail, which ends it as well.

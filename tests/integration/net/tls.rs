@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use desist::metrics::Metrics;
+use desist::model::clock::{Clock, Timestamp};
+use desist::model::receipt::Door;
 use desist::net::certificate::CertificateError;
 use desist::net::stop::Stop;
 use desist::net::tls::{Alpn, HandshakeLimits, Handshakes, Tls};
@@ -71,8 +75,11 @@ pub(crate) fn client() -> ClientConfig {
         .with_no_client_auth()
 }
 
+/// Who shakes hands, where that does not matter.
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
 fn handshakes() -> Handshakes {
-    Handshakes::new(HandshakeLimits::default())
+    Handshakes::new(HandshakeLimits::default(), Clock::system())
 }
 
 fn self_made(folder: &TempDir, alpn: Alpn) -> Tls {
@@ -87,7 +94,7 @@ async fn connect(tls: &Tls, config: ClientConfig, name: &str) -> TlsStream<Duple
     let handshakes = handshakes();
     let (client, server) = tokio::join!(
         connector.connect(name, client),
-        handshakes.accept(tls, server)
+        handshakes.accept(tls, server, PEER)
     );
     let (mut client, mut server) = (client.unwrap(), server.unwrap());
     server.write_all(b"x").await.unwrap();
@@ -153,7 +160,7 @@ async fn older_versions_get_an_alert() {
     let tls = self_made(&folder, Alpn::Nothing);
     let (mut client, server) = duplex(1024);
     client.write_all(HELLO_1_1).await.unwrap();
-    let error = handshakes().accept(&tls, server).await.unwrap_err();
+    let error = handshakes().accept(&tls, server, PEER).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).await.unwrap();
@@ -248,7 +255,7 @@ async fn garbage_ends_its_own_connection_alone() {
         .write_all(b"EHLO not.tls.example\r\n")
         .await
         .unwrap();
-    let error = handshakes().accept(&tls, server).await.unwrap_err();
+    let error = handshakes().accept(&tls, server, PEER).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     connect(&tls, client(), "fb.example.com").await;
 }
@@ -263,8 +270,8 @@ async fn a_silent_handshake_ends_in_time() {
         ..HandshakeLimits::default()
     };
     let (_client, server) = duplex(1024);
-    let handshakes = Handshakes::new(limits);
-    let error = handshakes.accept(&tls, server).await.unwrap_err();
+    let handshakes = Handshakes::new(limits, Clock::system());
+    let error = handshakes.accept(&tls, server, PEER).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     assert_eq!(handshakes.running(), 0);
     assert_eq!(HandshakeLimits::default().time, Duration::from_secs(30));
@@ -278,8 +285,9 @@ async fn a_thousand_half_open_handshakes_keep_nobody_out() {
     let limits = HandshakeLimits {
         concurrent: 200,
         time: Duration::from_mins(10),
+        ..HandshakeLimits::default()
     };
-    let (handshakes, stop) = (Handshakes::new(limits), Stop::new());
+    let (handshakes, stop) = (Handshakes::new(limits, Clock::system()), Stop::new());
     let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
     let mut half_open = Vec::new();
     for number in 0..1000 {
@@ -289,7 +297,7 @@ async fn a_thousand_half_open_handshakes_keep_nobody_out() {
         half_open.push(attacker);
         let (handshakes, tls, ended) = (handshakes.clone(), tls.clone(), ended.clone());
         stop.spawn(async move {
-            let error = handshakes.accept(&tls, server).await.unwrap_err();
+            let error = handshakes.accept(&tls, server, PEER).await.unwrap_err();
             ended.send((number, error.kind())).unwrap();
         });
     }
@@ -308,13 +316,58 @@ async fn a_thousand_half_open_handshakes_keep_nobody_out() {
         let name = ServerName::try_from("localhost").unwrap();
         let (client, server) = tokio::join!(
             connector.connect(name, attempt),
-            handshakes.accept(&tls, server)
+            handshakes.accept(&tls, server, PEER)
         );
         assert!(client.is_ok() && server.is_ok());
     }
     assert!(handshakes.running() <= 200);
     stop.finish(Duration::ZERO).await;
     assert_eq!(handshakes.running(), 0, "every place is given back");
+}
+
+/// Tries to shake hands as that peer; the error of the server, if any.
+async fn shake(handshakes: &Handshakes, tls: &Tls, peer: &str) -> Option<io::ErrorKind> {
+    let (attempt, server) = duplex(64 * 1024);
+    let connector = TlsConnector::from(Arc::new(client()));
+    let name = ServerName::try_from("localhost").unwrap();
+    let (client, server) = tokio::join!(
+        connector.connect(name, attempt),
+        handshakes.accept(tls, server, peer.parse().unwrap())
+    );
+    assert_eq!(client.is_ok(), server.is_ok());
+    server.err().map(|error| error.kind())
+}
+
+#[tokio::test]
+async fn the_handshakes_of_one_network_have_a_rate() {
+    //
+    let folder = TempDir::new().unwrap();
+    let tls = self_made(&folder, Alpn::Nothing);
+    let limits = HandshakeLimits {
+        per_second: Some(2),
+        ..HandshakeLimits::default()
+    };
+    let (clock, metrics) = (Clock::manual(Timestamp::default()), Metrics::default());
+    let handshakes = Handshakes::new(limits, clock.clone());
+    let handshakes = handshakes.counting(metrics.clone(), Door::Smtp);
+    let too_often = Some(io::ErrorKind::QuotaExceeded);
+    // Half open ones are not counted: they cost nothing.
+    for _ in 0..20 {
+        let (gone, server) = duplex(1024);
+        drop(gone);
+        handshakes.accept(&tls, server, PEER).await.unwrap_err();
+    }
+    for number in 0..10 {
+        let peer = format!("192.0.2.{number}");
+        assert_eq!(shake(&handshakes, &tls, &peer).await, None, "{number}");
+    }
+    assert_eq!(shake(&handshakes, &tls, "192.0.2.99").await, too_often);
+    assert_eq!(shake(&handshakes, &tls, "192.0.3.1").await, None);
+    clock.advance(Duration::from_millis(500));
+    assert_eq!(shake(&handshakes, &tls, "192.0.2.99").await, None);
+    assert_eq!(shake(&handshakes, &tls, "192.0.2.1").await, too_often);
+    let sample = "desist_refusals_total{door=\"smtp\",reason=\"handshake-rate\"} 2\n";
+    assert!(metrics.render().contains(sample), "{}", metrics.render());
 }
 
 #[tokio::test]
@@ -333,7 +386,7 @@ async fn a_replaced_certificate_is_served_and_open_connections_live_on() {
     let handshakes = handshakes();
     let (mut old, server) = tokio::join!(
         connector.connect(ServerName::try_from("localhost").unwrap(), client_end),
-        handshakes.accept(&tls, server)
+        handshakes.accept(&tls, server, PEER)
     );
     let (old, mut server) = (old.as_mut().unwrap(), server.unwrap());
 

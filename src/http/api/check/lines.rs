@@ -32,6 +32,7 @@ use crate::http::api::Api;
 use crate::http::api::body::Share;
 use crate::http::api::problem::{Kind, Problem};
 use crate::http::api::query;
+use crate::http::api::request_id::RequestId;
 use crate::http::api::unread::ReadWhileAnswered;
 use crate::model::clock::Timestamp;
 use crate::model::tenant::TenantId;
@@ -90,9 +91,10 @@ pub(super) fn answer(
     };
     let mut tasks = JoinSet::new();
     let body = request.into_body();
+    let number = RequestId::current().map(tracing::field::display);
     tasks.spawn(async move {
         if let Err(error) = conveyor.run(body, sender).await {
-            tracing::debug!(%error, "a check of lines ended early");
+            tracing::debug!(request = number, %error, "a check of lines ended early");
         }
     });
     let answer = Lines {

@@ -12,10 +12,10 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::pieces::Pieces;
 use crate::app::receipts::{one, raw, with_trace};
 use crate::http::api::Api;
 use crate::http::api::caller::{May, Read};
+use crate::http::api::pieces::Pieces;
 use crate::http::api::problem::{Kind, Problem};
 use crate::http::api::wire::{Parameters, Segment};
 use crate::model::receipt::{Door, ReceiptId};
@@ -87,5 +87,5 @@ pub(in crate::http::api) async fn bytes(
         (CONTENT_TYPE, media.to_owned()),
         (CONTENT_DISPOSITION, disposition),
     ];
-    Ok((headers, Body::new(Pieces::new(bytes, share))).into_response())
+    Ok((headers, Body::new(Pieces::new(bytes.into(), share))).into_response())
 }

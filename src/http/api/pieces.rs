@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-use crate::http::api::body::Share;
+use super::body::Share;
 
 /// Bytes that the connection is given at a time.
 const PIECE: usize = 64 * 1024;
@@ -16,13 +16,13 @@ const PIECE: usize = 64 * 1024;
 /// Bytes on their way out.
 #[derive(Debug)]
 pub(super) struct Pieces {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     given: usize,
     _share: Share,
 }
 
 impl Pieces {
-    pub(super) const fn new(bytes: Vec<u8>, share: Share) -> Self {
+    pub(super) const fn new(bytes: Bytes, share: Share) -> Self {
         Self {
             bytes,
             given: 0,

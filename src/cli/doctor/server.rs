@@ -1,0 +1,265 @@
+//! Whether the running server does its work: its own word for it, and a round trip of synthetic mail
+//! through every door.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::finding::Finding;
+use crate::cli::client::{Client, ClientArgs, ClientError, cell, encoded, items};
+use crate::cli::demo::client::{Delivery, click, deliver};
+
+/// How long what was accepted may take to become an answer, in seconds.
+const PATIENCE: u64 = 20;
+
+/// Where everything synthetic is: no mail can go there.
+const NOBODY: &str = "desist-doctor.invalid";
+
+/// Asks the server how it is, and for the tenants' own domains.
+pub(super) fn look(args: &ClientArgs, data_dir: &Path) -> (Vec<Finding>, Option<Client>) {
+    let client = match args.connect(data_dir) {
+        Ok(client) => client,
+        Err(error) => {
+            let finding = Finding::skip("server", error.to_string());
+            return (
+                vec![finding.advise("start `desist serve`, or give --url")],
+                None,
+            );
+        }
+    };
+    let mut findings = Vec::new();
+    for (what, path) in [
+        ("server alive", "/livez"),
+        ("doors take mail", "/readyz/doors"),
+        ("check answers", "/readyz/check"),
+    ] {
+        findings.push(match client.text(path) {
+            Ok(_) => Finding::ok(what, path),
+            Err(error @ ClientError::Unreachable { .. }) => {
+                findings.push(Finding::fail(what, error.to_string()));
+                return (findings, None);
+            }
+            Err(error) => Finding::fail(what, error.to_string()),
+        });
+    }
+    findings.push(match client.get("/v1/signing-keys") {
+        Err(error) => Finding::fail("signing keys", error.to_string()),
+        Ok(keys) => {
+            let active = |key: &&Value| cell(key, "/state") == "active";
+            let active = items(&keys).iter().filter(active).count();
+            let says = format!("{active} active of {}", items(&keys).len());
+            if active == 0 {
+                Finding::fail("signing keys", says).advise("without one no token can be minted")
+            } else {
+                Finding::ok("signing keys", says)
+            }
+        }
+    });
+    (findings, Some(client))
+}
+
+/// Sends a complaint, an opt-out by mail, a bounce and a click for people who do not exist, waits
+/// for their effect, and erases and lifts it again.
+pub(super) fn round_trip(client: &Client, data_dir: &Path) -> Vec<Finding> {
+    let listening = std::fs::read_to_string(data_dir.join("listening")).unwrap_or_default();
+    let door = |name: &str| -> Option<SocketAddr> {
+        let line = listening.lines().find_map(|line| {
+            line.strip_prefix("listening ")?
+                .strip_prefix(name)?
+                .strip_prefix(' ')
+        })?;
+        line.parse().ok()
+    };
+    let (smtp, public) = (door("smtp"), door("public"));
+    let root = std::fs::read(data_dir.join(crate::net::certificate::SELF_MADE_FILE)).ok();
+    let mut findings = Vec::new();
+    for trip in TRIPS {
+        let what = format!("round trip: {}", trip.name);
+        let address = format!("{}@{NOBODY}", trip.local_part);
+        let sent = minted(client, &address).and_then(|minted| match (trip.by, smtp, public) {
+            (By::Mail(write), Some(smtp), _) => mailed(smtp, &write(&minted)),
+            (By::Click, _, Some(public)) => clicked(public, root.as_deref(), &minted),
+            _ => Err("the data folder does not say where this door is".to_owned()),
+        });
+        let done = sent.and_then(|()| effect(client, &address));
+        findings.push(match done {
+            Ok(says) => Finding::ok(what, says),
+            Err(error) => Finding::fail(what, error),
+        });
+        if let Err(error) = cleared(client, &address) {
+            findings.push(Finding::warn(format!("after {}", trip.name), error));
+        }
+    }
+    findings
+}
+
+struct Trip {
+    name: &'static str,
+    local_part: &'static str,
+    by: By,
+}
+
+#[derive(Clone, Copy)]
+enum By {
+    Mail(fn(&Minted) -> Mail),
+    Click,
+}
+
+const TRIPS: [Trip; 4] = [
+    Trip {
+        name: "complaint by mail",
+        local_part: "complaint",
+        by: By::Mail(complaint),
+    },
+    Trip {
+        name: "opt-out by mail",
+        local_part: "opt-out",
+        by: By::Mail(opt_out),
+    },
+    Trip {
+        name: "bounce by mail",
+        local_part: "bounce",
+        by: By::Mail(bounce),
+    },
+    Trip {
+        name: "one-click",
+        local_part: "click",
+        by: By::Click,
+    },
+];
+
+struct Minted {
+    address: String,
+    token: String,
+    return_path: String,
+}
+
+impl Minted {
+    /// The feedback domain.
+    fn domain(&self) -> &str {
+        self.return_path
+            .rsplit_once('@')
+            .map_or("", |(_, domain)| domain)
+    }
+}
+
+struct Mail {
+    from: String,
+    to: String,
+    text: String,
+}
+
+fn complaint(minted: &Minted) -> Mail {
+    let to = format!("fbl@{}", minted.domain());
+    let text = format!(
+        "From: <fbl@{NOBODY}>\nTo: <{to}>\nSubject: complaint\nMIME-Version: 1.0\n\
+         Content-Type: multipart/report; report-type=feedback-report; boundary=b\n\n\
+         --b\n\nA synthetic complaint.\n--b\nContent-Type: message/feedback-report\n\n\
+         Feedback-Type: abuse\nUser-Agent: desist-doctor/1\nVersion: 1\n\
+         --b\nContent-Type: text/rfc822-headers\n\n\
+         From: <news@{NOBODY}>\nX-Desist: {}\n--b--\n",
+        minted.token
+    );
+    let from = format!("fbl@{NOBODY}");
+    Mail { from, to, text }
+}
+
+fn opt_out(minted: &Minted) -> Mail {
+    let from = minted.address.clone();
+    let to = format!("u-{}@{}", minted.token, minted.domain());
+    let text = format!("From: <{from}>\nTo: <{to}>\nSubject: unsubscribe\n\nunsubscribe\n");
+    Mail { from, to, text }
+}
+
+fn bounce(minted: &Minted) -> Mail {
+    let to = minted.return_path.clone();
+    let text = format!(
+        "From: <mailer-daemon@{NOBODY}>\nTo: <{to}>\nSubject: undeliverable\nMIME-Version: 1.0\n\
+         Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n\
+         --b\n\nA synthetic bounce.\n--b\nContent-Type: message/delivery-status\n\n\
+         Reporting-MTA: dns; {NOBODY}\n\nFinal-Recipient: rfc822; {}\nAction: failed\n\
+         Status: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 no such user\n--b--\n",
+        minted.address
+    );
+    let from = String::new();
+    Mail { from, to, text }
+}
+
+/// A token for somebody who does not exist, on the tenant's first stream.
+fn minted(client: &Client, address: &str) -> Result<Minted, String> {
+    let told = |error: ClientError| error.to_string();
+    let streams = client.get("/v1/streams").map_err(told)?;
+    let stream = items(&streams)
+        .first()
+        .and_then(|stream| stream["number"].as_u64());
+    let call = json!({"stream": stream.unwrap_or(0), "recipients": [{"address": address}]});
+    let answer = client.post("/v1/tokens", &call).map_err(told)?;
+    let item = items(&answer).first().cloned().unwrap_or_default();
+    if item.get("token").is_none() {
+        return Err(cell(&item, "/error"));
+    }
+    Ok(Minted {
+        address: address.to_owned(),
+        token: cell(&item, "/token"),
+        return_path: cell(&item, "/return_path"),
+    })
+}
+
+fn mailed(door: SocketAddr, mail: &Mail) -> Result<(), String> {
+    match deliver(door, &mail.from, &mail.to, &mail.text) {
+        Ok(Delivery::Accepted(_)) => Ok(()),
+        Ok(Delivery::Refused(reply)) => Err(format!("refused: {reply}")),
+        Err(error) => Err(format!("{door}: {error}")),
+    }
+}
+
+fn clicked(door: SocketAddr, root: Option<&[u8]>, minted: &Minted) -> Result<(), String> {
+    let token = &minted.token;
+    let status = match root {
+        Some(root) => click(
+            &format!("https://localhost:{}/u/{token}", door.port()),
+            root,
+        )?,
+        None => return Err("no self-made certificate to trust".to_owned()),
+    };
+    if status == 200 {
+        Ok(())
+    } else {
+        Err(format!("answered {status}"))
+    }
+}
+
+/// Waits for the event, and for what `check` says then.
+fn effect(client: &Client, address: &str) -> Result<String, String> {
+    let told = |error: ClientError| error.to_string();
+    let whom = encoded(address);
+    let path = format!("/v1/events?recipient={whom}&wait={PATIENCE}");
+    let found = client.get(&path).map_err(told)?;
+    let Some(event) = items(&found).first() else {
+        return Err(format!("accepted, but no event within {PATIENCE} s"));
+    };
+    let about = client
+        .get(&format!("/v1/suppressions/{whom}"))
+        .map_err(told)?;
+    let (kind, proof) = (cell(event, "/kind"), cell(event, "/proof"));
+    match items(&about).first() {
+        Some(stands) => Ok(format!(
+            "{kind}, proof {proof}: suppressed {} ({})",
+            cell(stands, "/scope"),
+            cell(stands, "/reason")
+        )),
+        None => Err(format!("{kind}, proof {proof}, suppressed nothing")),
+    }
+}
+
+/// Lifts what the trip has suppressed, and erases who it was.
+fn cleared(client: &Client, address: &str) -> Result<(), String> {
+    let told = |error: ClientError| error.to_string();
+    let lift = json!({"items": [{"address": address}], "note": "round trip of desist doctor"});
+    client.post("/v1/suppressions/lift", &lift).map_err(told)?;
+    client
+        .post("/v1/erase", &json!({"address": address}))
+        .map_err(told)?;
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! What `desist doctor` says of an installation that is well, and of one that is not. The DNS is a real
+//! server with records of our own.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::clients::path;
+use crate::harness::{Engine, Place, Running};
+
+/// A name server on loopback, ended with this.
+struct NameServer {
+    child: Child,
+    at: SocketAddr,
+}
+
+impl NameServer {
+    fn start(records: &[&str]) -> Self {
+        // Taken over by the name server: nobody else is given this port meanwhile.
+        let port = UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let child = Command::new("dnsmasq")
+            .env("PATH", path())
+            .args([
+                "--no-daemon",
+                "--conf-file=/dev/null",
+                "--no-resolv",
+                "--no-hosts",
+            ])
+            .args([
+                "--listen-address=127.0.0.1",
+                "--bind-interfaces",
+                "--pid-file=",
+            ])
+            .args(["--local=/example.com/", "--log-facility=-"])
+            .arg(format!("--port={}", port.port()))
+            .args(records)
+            .stderr(Stdio::piped())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("dnsmasq: {error} (scripts/test installs it)"));
+        let mut server = Self { child, at: port };
+        server.ready();
+        server
+    }
+
+    /// It says when it listens.
+    fn ready(&mut self) {
+        use std::io::{BufRead as _, BufReader};
+        let said = BufReader::new(self.child.stderr.take().unwrap()).lines();
+        let mut all = String::new();
+        for line in said.map_while(Result::ok) {
+            if line.contains("started, version") {
+                return;
+            }
+            all += &line;
+        }
+        panic!("dnsmasq: {all}");
+    }
+}
+
+impl Drop for NameServer {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// What is found, and whether all is well.
+fn doctor(running: &Running, arguments: &[&str]) -> (bool, Vec<Value>) {
+    let output = Command::new(env!("CARGO_BIN_EXE_desist"))
+        .args(["doctor", "--json"])
+        .args(arguments)
+        .arg("--config")
+        .arg(running.place().folder.path().join("desist.toml"))
+        .output()
+        .unwrap();
+    let said: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let healthy = said["healthy"].as_bool().unwrap();
+    assert_eq!(output.status.code(), Some(if healthy { 0 } else { 3 }));
+    (healthy, said["items"].as_array().unwrap().clone())
+}
+
+fn state<'a>(found: &'a [Value], what: &str) -> &'a str {
+    let finding = found.iter().find(|finding| finding["what"] == what);
+    let finding = finding.unwrap_or_else(|| panic!("{what}: {found:#?}"));
+    finding["state"].as_str().unwrap()
+}
+
+#[test]
+fn what_the_dns_says_is_compared_with_what_it_must_say() {
+    let running = Running::sqlite();
+    let well = NameServer::start(&[
+        "--host-record=mx.example.com,192.0.2.1",
+        "--host-record=fb.example.com,192.0.2.2",
+        "--mx-host=fb.example.com,mx.example.com,10",
+        "--txt-record=fb.example.com,v=spf1 ip4:192.0.2.0/24 -all",
+        "--txt-record=_dmarc.example.com,v=DMARC1; p=reject",
+        "--txt-record=shop.example._report._dmarc.fb.example.com,v=DMARC1",
+    ]);
+    let at = well.at.to_string();
+    let (_, found) = doctor(&running, &["--resolver", &at, "--from", "shop.example"]);
+    for (what, expected) in [
+        ("host of the MX mx.example.com", "ok"),
+        ("host of links fb.example.com", "ok"),
+        ("mx fb.example.com", "ok"),
+        ("spf fb.example.com", "ok"),
+        ("alignment fb.example.com", "warn"),
+        ("reports shop.example", "ok"),
+        ("dmarc fb.example.com", "ok"),
+        ("mta-sts fb.example.com", "skip"),
+        ("server alive", "ok"),
+        ("doors take mail", "ok"),
+        ("check answers", "ok"),
+        ("signing keys", "ok"),
+        ("store (SQLite)", "ok"),
+        ("certificate of links", "fail"),
+        ("round trip", "skip"),
+    ] {
+        assert_eq!(state(&found, what), expected, "{what}: {found:#?}");
+    }
+
+    let ill = NameServer::start(&[
+        "--host-record=mx.example.com,192.0.2.1",
+        "--mx-host=fb.example.com,elsewhere.example.com,10",
+        "--txt-record=fb.example.com,v=spf1 -all",
+        "--txt-record=_mta-sts.fb.example.com,v=STSv1; id=7",
+    ]);
+    let at = ill.at.to_string();
+    let (healthy, found) = doctor(&running, &["--resolver", &at]);
+    assert!(!healthy);
+    for (what, expected) in [
+        ("host of links fb.example.com", "fail"),
+        ("mx fb.example.com", "warn"),
+        ("spf fb.example.com", "fail"),
+        ("dmarc fb.example.com", "warn"),
+        ("mta-sts fb.example.com", "warn"),
+    ] {
+        assert_eq!(state(&found, what), expected, "{what}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_round_trip_goes_through_every_door_and_leaves_nobody_behind() {
+    let running = Running::sqlite();
+    let (_, found) = doctor(&running, &["--without-dns", "--round-trip"]);
+    for (trip, says) in [
+        (
+            "complaint by mail",
+            "complaint, proof token: suppressed marketing",
+        ),
+        (
+            "opt-out by mail",
+            "unsubscribe, proof token: suppressed stream:1",
+        ),
+        (
+            "bounce by mail",
+            "bounce, proof token: suppressed all (bounce)",
+        ),
+        ("one-click", "unsubscribe, proof token: suppressed stream:1"),
+    ] {
+        let what = format!("round trip: {trip}");
+        let finding = found
+            .iter()
+            .find(|finding| finding["what"] == what.as_str());
+        let said = finding.unwrap()["says"].as_str().unwrap();
+        assert!(said.starts_with(says), "{what}: {said}");
+    }
+    let (_, standing) = running.get("/v1/suppressions");
+    assert_eq!(standing["items"], serde_json::json!([]));
+    let (_, events) = running.get("/v1/events");
+    assert!(
+        !events.to_string().contains("@desist-doctor.invalid"),
+        "{events}"
+    );
+}
+
+#[test]
+fn without_a_server_the_rest_is_looked_at_all_the_same() {
+    let place = Place::new(Engine::Sqlite).unwrap();
+    let running = place.start();
+    running.terminate();
+    let (status, place) = running.ended();
+    assert!(status.success());
+    std::fs::remove_file(place.data_dir().join("listening")).ok();
+    let output = Command::new(env!("CARGO_BIN_EXE_desist"))
+        .args(["doctor", "--without-dns", "--round-trip"])
+        .arg("--config")
+        .arg(place.folder.path().join("desist.toml"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    for part in [
+        "store (SQLite)",
+        "no server found",
+        "the server does not answer",
+        "-> ",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
