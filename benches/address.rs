@@ -152,6 +152,7 @@ async fn node(folder: &std::path::Path) -> (App, Router, String) {
         clock: clock.clone(),
         metrics,
         settings: Arc::new(Settings {
+            declared: std::collections::BTreeSet::new(),
             policy: desist::judge::Policy::default(),
             public_url: "https://u.example.com".to_owned(),
             domains: vec!["fb.example.com".to_owned()],

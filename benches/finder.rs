@@ -40,6 +40,7 @@ fn keyring() -> Keyring {
             generation: 1,
         }],
         mailboxes: Vec::new().into(),
+        domains: desist::model::directory::Domains::default(),
         seq: 0,
     })
 }

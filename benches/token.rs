@@ -41,6 +41,7 @@ fn keyring(tenants: u32) -> Keyring {
         streams: Vec::new(),
         signing_keys: ids().map(|id| key(id, 1)).collect(),
         mailboxes: Vec::new().into(),
+        domains: desist::model::directory::Domains::default(),
         seq: 0,
     })
 }

@@ -7,13 +7,16 @@ pub mod fed;
 pub mod follower;
 pub mod held;
 pub mod ingest;
+pub mod mailboxes;
 pub mod pressure;
 pub mod receipts;
 pub mod reception;
 pub mod replay;
 pub mod retention;
+pub mod signing_keys;
 pub mod streams;
 pub mod suppressions;
+pub mod tenants;
 pub mod tokens;
 
 use std::sync::Arc;
@@ -67,6 +70,8 @@ pub struct Settings {
     pub addresses: crate::store::Addresses,
     /// How old the index may be before `check` is not ready.
     pub max_staleness: std::time::Duration,
+    /// Addresses of the mailboxes that the config declares: they are there again after a start.
+    pub declared: std::collections::BTreeSet<String>,
     /// How mail is read and judged, for reading it again.
     pub policy: crate::judge::Policy,
 }

@@ -16,12 +16,14 @@ mod key;
 mod lift;
 mod list;
 mod mail;
+mod mailbox;
 mod manual;
 mod replay;
 mod signing_key;
 mod stats;
 mod stream;
 mod suppress;
+mod tenant;
 mod token;
 
 use std::io;

@@ -215,6 +215,12 @@ impl Config {
         }
     }
 
+    /// Whether it names tenants of its own: where it does not, those of the defaults are made once
+    /// and belong to the store from then on.
+    pub const fn names_tenants(&self) -> bool {
+        !self.tenant.is_empty()
+    }
+
     /// Tenants to create or update at start.
     pub fn tenants(&self) -> Vec<model::tenant::Tenant> {
         let tenant = |tenant: &Tenant| model::tenant::Tenant {

@@ -55,7 +55,7 @@ pub use self::copy::{COPIED, copy_to};
 use self::shared::Shared;
 use crate::metrics::Metrics;
 use crate::model::clock::{Clock, Timestamp};
-use crate::model::directory::Directory;
+use crate::model::directory::{Directory, DirectoryChange};
 use crate::model::receipt::{Arrival, Door, Receipt, ReceiptId};
 
 /// The journal. Cheap to clone. When the last clone is gone, what waits is committed and the file
@@ -294,6 +294,17 @@ impl Journal {
         let page = mirror::encode(directory)?;
         self.command(Command::SaveDirectory { page, answer })
             .await?;
+        saved.await.map_err(|_gone| closed())?
+    }
+
+    /// Mirrors what has changed in the directory that was mirrored before, and no more.
+    pub async fn save_directory_change(
+        &self,
+        change: &DirectoryChange,
+    ) -> Result<(), JournalError> {
+        let (answer, saved) = oneshot::channel();
+        let parts = mirror::encode_change(change)?;
+        self.command(Command::SaveParts { parts, answer }).await?;
         saved.await.map_err(|_gone| closed())?
     }
 

@@ -72,6 +72,9 @@
 //!   a reader would miss some. The row lock is taken as the last statements of a transaction.
 //! - *Why threads of its own for the API?* `check` is asked before each mail, and answers from
 //!   memory. On shared threads its answers stood behind all that a burst of mail gives to do.
+//! - *Why whole tenants of the directory?* A node that hears of a change reads all that is this
+//!   tenant's and nothing else: it cannot miss what was deleted, ten thousand tenants do not cost
+//!   ten thousand times the reading, and the journal's mirror is written the same way.
 //! - *Why no send record?* The token says for whom the mail was, so nothing has to be kept for
 //!   mail that nobody answers, and a complaint after two years still finds its recipient.
 //!
@@ -82,6 +85,8 @@
 //!
 //! | RFC | about | status |
 //! |---|---|---|
+//! | RFC 1035 | domain names | partly: their length |
+//! | RFC 1123 | requirements for hosts | partly: the syntax of names |
 //! | RFC 1870 | SIZE | met |
 //! | RFC 1952 | gzip | partly: the name of the packed file is read, nothing is unpacked |
 //! | RFC 2034 | enhanced status codes in replies | met |

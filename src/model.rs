@@ -7,6 +7,7 @@ pub mod bounce;
 pub mod clock;
 pub mod digest;
 pub mod directory;
+pub mod domain;
 pub mod event;
 pub mod hidden;
 pub mod mailbox;

@@ -32,8 +32,12 @@ const ASKING: Duration = Duration::from_secs(1);
 /// check must not wait for a database.
 const CONFIRMATION: Duration = Duration::from_millis(500);
 
-/// How many keys, and how many unknown prefixes, are remembered.
-const REMEMBERED: usize = 4096;
+/// How many keys, and how many unknown prefixes, are remembered: those of ten thousand tenants go on
+/// being honoured while the store is away.
+const REMEMBERED: usize = 65_536;
+
+/// How many keys are confirmed with one question.
+const CONFIRMED: usize = 256;
 
 /// A limited key may be used as often at once as in so many seconds.
 const CALLS_AT_ONCE: u32 = 2;
@@ -185,12 +189,21 @@ impl ApiKeys {
 
     async fn confirm(&self) {
         let now = self.0.clock.tick();
-        for prefix in self.memory(|memory| memory.aging(now)) {
-            let asked = tokio::time::timeout(CONFIRMATION, self.0.store.api_key(&prefix));
+        let aging = self.memory(|memory| memory.aging(now));
+        for prefixes in aging.chunks(CONFIRMED) {
+            let asked = tokio::time::timeout(CONFIRMATION, self.0.store.api_keys_named(prefixes));
             match asked.await {
                 Ok(Ok(found)) => {
                     let now = self.0.clock.tick();
-                    self.memory(|memory| memory.confirmed(&prefix, found.map(Arc::new), now));
+                    let mut found: HashMap<String, Arc<ApiKey>> = found
+                        .into_iter()
+                        .map(|key| (key.prefix.clone(), Arc::new(key)))
+                        .collect();
+                    self.memory(|memory| {
+                        for prefix in prefixes {
+                            memory.confirmed(prefix, found.remove(prefix), now);
+                        }
+                    });
                 }
                 Err(_) | Ok(Err(StoreError::Unavailable(_))) => {
                     // Nothing can be deleted from a store that is away.

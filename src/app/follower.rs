@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use self::image::Image;
 use crate::app::reception::Reception;
 use crate::index::{Filling, Index};
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalError};
 use crate::metrics::Metrics;
 use crate::model::clock::{Clock, Tick, Timestamp};
 use crate::store::{Store, StoreError};
@@ -121,6 +121,7 @@ pub fn follow(
             following,
             sender,
             directory: None,
+            mirrored: false,
             filled: false,
         };
         let work = async {
@@ -168,6 +169,8 @@ struct Run {
     sender: watch::Sender<Position>,
     /// The place of the feed that the directory in use is true for.
     directory: Option<u64>,
+    /// Whether the journal's mirror is that directory: then what has changed is all it needs.
+    mirrored: bool,
     /// Whether the index holds what the store held at the position.
     filled: bool,
     image: Image,
@@ -215,6 +218,7 @@ impl Run {
             tracing::warn!("the feed has moved on without this node; filling the index anew");
             self.sender.send_replace(Position::default());
             self.filled = false;
+            self.directory = None;
             self.image.discard().await;
         } else {
             tracing::warn!(%error, "cannot follow the feed now");
@@ -303,17 +307,42 @@ impl Run {
         Ok(())
     }
 
+    /// Reads what has changed in the directory, or all of it where that is not known. What many
+    /// calls have changed meanwhile is read at once.
     async fn reload_directory(&mut self) -> Result<(), StoreError> {
-        let directory = self.following.store.directory().await?;
-        let seq = directory.seq;
-        if let Err(error) = self.following.journal.save_directory(&directory).await {
-            // The doors work on from memory; only a restart without database would miss it.
-            tracing::error!(%error, "cannot mirror keys and mailboxes in the journal");
+        let Following {
+            store,
+            journal,
+            reception,
+            ..
+        } = &self.following;
+        let Some(known) = self.directory else {
+            let directory = store.directory().await?;
+            self.mirrored = is_saved(&journal.save_directory(&directory).await);
+            self.directory = Some(directory.seq);
+            reception.replace_directory(directory);
+            return Ok(());
+        };
+        let change = store.directory_behind(known).await?;
+        if self.mirrored {
+            self.mirrored = is_saved(&journal.save_directory_change(&change).await);
+            reception.change_directory(&change);
+        } else {
+            reception.change_directory(&change);
+            let directory = reception.directory();
+            self.mirrored = is_saved(&journal.save_directory(&directory).await);
         }
-        self.following.reception.replace_directory(directory);
-        self.directory = Some(seq);
+        self.directory = Some(change.seq);
         Ok(())
     }
+}
+
+/// The doors work on from memory; only a restart without database would miss it.
+fn is_saved(saved: &Result<(), JournalError>) -> bool {
+    if let Err(error) = saved {
+        tracing::error!(%error, "cannot mirror keys and mailboxes in the journal");
+    }
+    saved.is_ok()
 }
 
 #[cfg(test)]

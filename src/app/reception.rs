@@ -16,7 +16,7 @@ use crate::judge;
 use crate::metrics::{Metrics, Refusal, TokenFailure};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::digest::Digest;
-use crate::model::directory::Directory;
+use crate::model::directory::{Directory, DirectoryChange};
 use crate::model::mailbox::{Mailbox, Role};
 use crate::model::receipt::{Arrival, Door, Envelope, Receipt, ReceiptId};
 use crate::model::suppression::{Reason, Scope, SuppressionKey};
@@ -150,6 +150,11 @@ impl Reception {
             directory: Arc::clone(&directory),
             current: before.current,
         });
+    }
+
+    /// Serves by the directory with this change from now on.
+    pub fn change_directory(&self, change: &DirectoryChange) {
+        self.replace_directory(self.directory().after(change));
     }
 
     /// Says whether the key list is current: only then is an unknown key a wrong one.

@@ -2,25 +2,11 @@
 
 use crate::app::App;
 use crate::app::suppressions::indexed;
-use crate::model::stream::{Class, Stream, StreamNumber};
+use crate::model::stream::Stream;
 use crate::model::tenant::{TenantId, is_name, is_title};
-use crate::store::StoreError;
+use crate::store::{StoreError, StreamNameTaken};
 
-/// A stream to create or to update.
-#[derive(Debug, Clone)]
-pub struct StreamChange {
-    /// Its number, from 1.
-    pub number: StreamNumber,
-    /// Its name from now on.
-    pub name: String,
-    /// Its class; where it is not given, what it was, or marketing.
-    pub class: Option<Class>,
-    /// Whether an opt-out ends it although it is transactional; where it is not given, what it
-    /// was, or `false`.
-    pub unsubscribe: Option<bool>,
-    /// What readers know it by; where it is not given, what it was; an empty text takes it away.
-    pub title: Option<String>,
-}
+pub use crate::store::StreamChange;
 
 /// What became of a stream that was put.
 #[derive(Debug, Clone)]
@@ -56,12 +42,7 @@ pub enum PutStreamError {
 /// All streams of a tenant, as this node knows them, by number.
 pub fn list(app: &App, tenant: TenantId) -> Vec<Stream> {
     let directory = app.reception.directory();
-    directory
-        .streams
-        .iter()
-        .filter(|stream| stream.tenant == tenant)
-        .cloned()
-        .collect()
+    directory.streams_of(tenant).to_vec()
 }
 
 /// Creates a stream, or updates the one of that number; what is not given stays as it is.
@@ -70,53 +51,21 @@ pub async fn put(
     tenant: TenantId,
     change: StreamChange,
 ) -> Result<PutStream, PutStreamError> {
-    let StreamChange {
-        number,
-        name,
-        class,
-        unsubscribe,
-        title,
-    } = change;
-    if number == 0 {
+    if change.number == 0 {
         return Err(PutStreamError::Zero);
     }
-    if !is_name(&name) {
+    if !is_name(&change.name) {
         return Err(PutStreamError::Name);
     }
-    if title
-        .as_ref()
-        .is_some_and(|title| !title.is_empty() && !is_title(title))
-    {
+    let mut titles = change.title.iter().filter(|title| !title.is_empty());
+    if titles.any(|title| !is_title(title)) {
         return Err(PutStreamError::Title);
     }
-    // The store's own: what another node has just put must stay as well.
-    let known = app.store.directory().await?;
-    let mut others = known.streams.iter().filter(|other| other.tenant == tenant);
-    if let Some(other) = others.find(|other| other.name == name && other.number != number) {
-        return Err(PutStreamError::NameTaken(other.number));
-    }
-    let before = known.stream(tenant, number);
-    let created = before.is_none();
-    let stream = Stream {
-        tenant,
-        number,
-        name,
-        class: class
-            .or(before.map(|stream| stream.class))
-            .unwrap_or(Class::Marketing),
-        unsubscribe: unsubscribe
-            .or(before.map(|stream| stream.unsubscribe))
-            .unwrap_or(false),
-        title: title.or_else(|| before.and_then(|stream| stream.title.clone())),
-    };
-    let seq = app.store.put_stream(&stream, app.clock.now()).await?;
-    let stream = Stream {
-        title: stream.title.filter(|title| !title.is_empty()),
-        ..stream
-    };
+    let put = app.store.change_stream(tenant, &change).await?;
+    let put = put.map_err(|StreamNameTaken(other)| PutStreamError::NameTaken(other))?;
     Ok(PutStream {
-        stream,
-        created,
-        indexed: indexed(app, seq).await,
+        stream: put.now,
+        created: put.created,
+        indexed: indexed(app, put.seq).await,
     })
 }

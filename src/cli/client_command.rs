@@ -14,11 +14,13 @@ use super::key::KeyArgs;
 use super::lift::LiftArgs;
 use super::list::ListArgs;
 use super::mail::MailArgs;
+use super::mailbox::MailboxArgs;
 use super::replay::ReplayArgs;
 use super::signing_key::SigningKeyArgs;
 use super::stats::StatsArgs;
 use super::stream::StreamArgs;
 use super::suppress::SuppressArgs;
+use super::tenant::TenantArgs;
 use super::token::TokenArgs;
 
 /// What can be asked of a running server.
@@ -44,11 +46,15 @@ pub(super) enum ClientCommand {
     Replay(ReplayArgs),
     /// Sums what came in, by time, stream, provider or reporter.
     Stats(StatsArgs),
+    /// Manages tenants: sending organisations.
+    Tenant(TenantArgs),
     /// Manages streams: kinds of mail.
     Stream(StreamArgs),
+    /// Manages mailboxes beyond or instead of the defaults of a domain.
+    Mailbox(MailboxArgs),
     /// Manages API keys.
     Key(KeyArgs),
-    /// Lists and exports the keys that tokens are signed with.
+    /// Manages the keys that tokens are signed with.
     SigningKey(SigningKeyArgs),
     /// Mints and explains tokens.
     Token(TokenArgs),
@@ -69,7 +75,9 @@ impl ClientCommand {
             Self::Mail(args) => args.run(data_dir, out),
             Self::Replay(args) => args.run(data_dir, out),
             Self::Stats(args) => args.run(data_dir, out),
+            Self::Tenant(args) => args.run(data_dir, out),
             Self::Stream(args) => args.run(data_dir, out),
+            Self::Mailbox(args) => args.run(data_dir, out),
             Self::Key(args) => args.run(data_dir, out),
             Self::SigningKey(args) => args.run(data_dir, out),
         };

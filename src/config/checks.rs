@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::section::Findings;
 use super::sections::{Config, Mailbox, Tenant};
-use super::values::{Domain, TenantRef, TlsMode};
+use super::values::{TenantRef, TlsMode};
 use crate::http::public::mta_sts;
 use crate::http::public::pages::Pages;
 
@@ -19,7 +19,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     store(config, findings);
     limits(config, findings);
     domains(config, findings);
-    tenants(&config.tenant, &config.smtp.domains, findings);
+    tenants(&config.tenant, findings);
     mailboxes(config, findings);
 }
 
@@ -167,8 +167,9 @@ fn domains(config: &Config, findings: &mut Findings) {
     }
 }
 
-fn tenants(tenants: &[Tenant], domains: &[Domain], findings: &mut Findings) {
+fn tenants(tenants: &[Tenant], findings: &mut Findings) {
     let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
+    let mut domains = BTreeSet::new();
     for (index, tenant) in tenants.iter().enumerate() {
         let path = format!("tenant[{index}]");
         if !names.insert(&tenant.name) {
@@ -180,9 +181,9 @@ fn tenants(tenants: &[Tenant], domains: &[Domain], findings: &mut Findings) {
         if tenant
             .domain
             .as_ref()
-            .is_some_and(|domain| !domains.contains(domain))
+            .is_some_and(|domain| !domains.insert(domain))
         {
-            findings.mistake(&format!("{path}.domain"), "is not one of smtp.domains");
+            findings.mistake(&format!("{path}.domain"), "is another tenant's too");
         }
         streams(tenant, &path, findings);
     }
@@ -209,15 +210,12 @@ fn mailboxes(config: &Config, findings: &mut Findings) {
             findings.mistake(&format!("{path}.address"), "is given twice");
         }
         let domain = mailbox.address.address().domain();
-        if config
-            .smtp
-            .domains
-            .iter()
-            .all(|served| served.as_str() != domain)
-        {
+        let tenants = config.tenant.iter().filter_map(|one| one.domain.as_ref());
+        let mut served = config.smtp.domains.iter().chain(tenants);
+        if served.all(|served| served.as_str() != domain) {
             findings.mistake(
                 &format!("{path}.address"),
-                "its domain is not one of smtp.domains",
+                "its domain is neither one of smtp.domains nor a tenant's here",
             );
         }
         owner(config, mailbox, &path, findings);

@@ -43,8 +43,8 @@ section! {
         limits: Limits = section;
         /// What is written to standard error.
         log: Log = section;
-        /// One sending organisation. Without any there is `default`, number 1, with the stream
-        /// `default`, number 1, marketing. Created or updated at start, never deleted.
+        /// One sending organisation. Created or updated at start, never deleted. Without any the
+        /// first start makes `default`, number 1, with the stream `default`, number 1, marketing.
         tenant: Vec<Tenant> = tables;
         /// A mailbox beyond or instead of the defaults of each domain: fbl (complaint), cfbl, u and
         /// unsubscribe, b (bounce), dmarc, tlsrpt, postmaster and abuse (human). Created or updated
@@ -60,7 +60,8 @@ section! {
         listen: Vec<SocketAddr> = default(vec![local(2525)]);
         /// The name in the greeting. Default: the first domain.
         hostname: Option<Domain> = unset("\"mx.example.com\"");
-        /// Domains served. Tokens are minted on the first one.
+        /// Domains served for all tenants; those of single tenants are served beside them. Tokens are
+        /// minted on the first one.
         domains: Vec<Domain> = default(Domain::parse("localhost").into_iter().collect());
         /// Certificate chain for STARTTLS, PEM. Without it a self-made one is used. Read anew when
         /// it changes.
@@ -272,7 +273,8 @@ section! {
         number: TenantId = required("2");
         /// What readers know it by: shown on the page of the public door. Default: its name.
         title: Option<Title> = unset("\"Example Shop\"");
-        /// The domain that its tokens are minted on. Default: the first of smtp.domains.
+        /// The domain that its tokens are minted on. It is served, and its mailboxes are this tenant's.
+        /// Default: the first of smtp.domains.
         domain: Option<Domain> = unset("\"fb.example.com\"");
         /// A kind of mail of this tenant.
         stream: Vec<Stream> = tables;
@@ -298,7 +300,7 @@ section! {
 section! {
     /// A mailbox.
     pub struct Mailbox {
-        /// Its address, in one of smtp.domains.
+        /// Its address, in one of smtp.domains or in a tenant's own.
         address: MailboxAddress = required("\"loop@localhost\"");
         /// complaint, cfbl, unsubscribe, bounce, dmarc, tls-report or human.
         role: Role = required("\"complaint\"");

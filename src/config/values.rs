@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 use super::given::Given;
 use super::setting::{Setting, quoted, text};
 use crate::model::address::Address;
+use crate::model::domain;
 use crate::model::secret::Secret;
 use crate::model::tenant::{TenantId, is_name, is_title};
 use crate::model::words::words;
@@ -60,9 +61,7 @@ pub struct Domain(String);
 impl Domain {
     /// Brings a domain into canonical form.
     pub fn parse(text: &str) -> Option<Self> {
-        let address = Address::parse(&format!("postmaster@{text}")).ok()?;
-        // More than one @ would mean that a part of the text was taken for a local part.
-        (!text.contains('@')).then(|| Self(address.domain().to_owned()))
+        domain::canonical(text).map(Self)
     }
 
     /// Its text.

@@ -19,6 +19,7 @@ mod explain;
 mod health;
 mod held;
 mod keys;
+mod mailboxes;
 mod openapi;
 mod pieces;
 mod problem;
@@ -200,9 +201,12 @@ fn management() -> OpenApiRouter<Api> {
         .routes(routes!(streams::list, streams::create))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::delete))
-        .routes(routes!(tenants::list))
-        .routes(routes!(signing_keys::list))
+        .routes(routes!(tenants::list, tenants::create))
+        .routes(routes!(mailboxes::list, mailboxes::create))
+        .routes(routes!(mailboxes::delete))
+        .routes(routes!(signing_keys::list, signing_keys::create))
         .routes(routes!(signing_keys::export))
+        .routes(routes!(signing_keys::change))
         .routes(routes!(replay::page))
 }
 

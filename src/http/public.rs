@@ -189,7 +189,9 @@ async fn counted(State(door): State<Public>, request: Request, next: Next) -> Re
 
 async fn policy(State(door): State<Public>, uri: Uri, headers: HeaderMap) -> Response {
     let policy = door.mta_sts.as_ref();
-    match policy.and_then(|policy| policy.asked(&uri, &headers)) {
+    let served = door.reception.served();
+    let serves = |domain: &str| served.serves(domain);
+    match policy.and_then(|policy| policy.asked(&uri, &headers, serves)) {
         Some(text) => answer::text(&door.pages, text.to_owned()),
         None => door.missing(&headers),
     }

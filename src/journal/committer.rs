@@ -10,7 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::append::{self, Append};
 use super::books::{Books, Portion};
 use super::file::Opened;
-use super::mirror::Page;
+use super::mirror::{Page, Parts};
 use super::queue::Finished;
 use super::shared::Shared;
 use super::tables::Tables;
@@ -44,6 +44,11 @@ pub(super) enum Command {
     /// The directory is to be mirrored.
     SaveDirectory {
         page: Page,
+        answer: oneshot::Sender<Result<(), JournalError>>,
+    },
+    /// What has changed of it is to be mirrored.
+    SaveParts {
+        parts: Parts,
         answer: oneshot::Sender<Result<(), JournalError>>,
     },
     /// The mirrored directory is wanted.
@@ -322,6 +327,9 @@ impl Committer {
             Command::SaveDirectory { page, answer } => {
                 answer.send(self.save_directory(&page).await).ok();
             }
+            Command::SaveParts { parts, answer } => {
+                answer.send(self.save_parts(&parts).await).ok();
+            }
             Command::Directory { answer } => {
                 answer.send(self.tables.directory().await).ok();
             }
@@ -337,6 +345,14 @@ impl Committer {
             return Err(JournalError::File(why.to_string()));
         }
         let saved = self.tables.save_directory(page).await;
+        self.settle(saved).await
+    }
+
+    async fn save_parts(&mut self, parts: &Parts) -> Result<(), JournalError> {
+        if let Some(why) = self.shared.failure() {
+            return Err(JournalError::File(why.to_string()));
+        }
+        let saved = self.tables.save_parts(parts).await;
         self.settle(saved).await
     }
 

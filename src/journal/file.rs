@@ -160,14 +160,21 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), JournalError> 
     let known = "select count(*) from sqlite_schema where type = 'table' and name = 'meta'";
     let known: i64 = scalar(connection, known).await?;
     if known == 0 {
-        sqlx::raw_sql(TABLES)
-            .execute(connection)
-            .await
-            .map_err(unusable)?;
+        for sql in [TABLES, PARTS] {
+            sqlx::raw_sql(sql)
+                .execute(&mut *connection)
+                .await
+                .map_err(unusable)?;
+        }
         return Ok(());
     }
     let format: i64 = scalar(connection, "select value from meta where key = 'format'").await?;
     if format == FORMAT {
+        // A file of before has none.
+        sqlx::raw_sql(PARTS)
+            .execute(connection)
+            .await
+            .map_err(unusable)?;
         Ok(())
     } else {
         let message = format!(
@@ -239,6 +246,14 @@ create table directory (
 ) strict;
 insert into meta (key, value) values ('format', 2), ('opened', 0), ('failed', 0);
 commit";
+
+/// What of the directory has changed since it was mirrored whole: a row a tenant; 0: what is no
+/// tenant's.
+const PARTS: &str = "
+create table if not exists directory_parts (
+    tenant integer primary key,
+    body text not null
+) strict";
 
 /// A place as SQLite stores it.
 pub(super) fn stored(seq: u64) -> i64 {

@@ -14,7 +14,7 @@ use super::JournalError;
 use super::books::Portion;
 use super::file::{Opened, place, stored, unusable};
 use super::group::{self, Part};
-use super::mirror::Page;
+use super::mirror::{Page, Parts};
 use super::queue::{Item, Stored};
 use crate::model::clock::Timestamp;
 use crate::model::digest::Digest;
@@ -295,27 +295,68 @@ impl Tables {
                 .bind(stored(page.seq))
                 .execute(&mut self.connection)
                 .await?;
+            self.execute("delete from directory_parts").await?;
         }
         self.execute("commit").await?;
         self.mirrored = Some(identity);
         Ok(())
     }
 
+    /// What has changed of the directory that was mirrored whole before.
+    pub(super) async fn save_parts(&mut self, parts: &Parts) -> sqlx::Result<()> {
+        self.syncing(true).await?;
+        self.execute("begin immediate").await?;
+        for (tenant, body) in &parts.bodies {
+            sqlx::query("insert or replace into directory_parts (tenant, body) values (?,?)")
+                .bind(i64::from(*tenant))
+                .bind(body.clone())
+                .execute(&mut self.connection)
+                .await?;
+        }
+        sqlx::query("update directory set seq = ?")
+            .bind(stored(parts.seq))
+            .execute(&mut self.connection)
+            .await?;
+        self.execute("commit").await?;
+        if !parts.bodies.is_empty() {
+            self.mirrored = None;
+        }
+        Ok(())
+    }
+
+    /// What has changed since the directory was mirrored whole, by tenant.
+    async fn parts(&mut self) -> Result<Vec<(u32, String)>, JournalError> {
+        let rows = sqlx::query("select tenant, body from directory_parts order by tenant")
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(unusable)?;
+        let part = |row: &SqliteRow| -> sqlx::Result<(u32, String)> {
+            Ok((row.try_get(0)?, row.try_get(1)?))
+        };
+        rows.iter()
+            .map(part)
+            .collect::<Result<_, _>>()
+            .map_err(unusable)
+    }
+
     pub(super) async fn directory(&mut self) -> Result<Option<Page>, JournalError> {
+        let parts = self.parts().await?;
         let row = sqlx::query("select root, body, seq from directory")
             .fetch_optional(&mut self.connection)
             .await
             .map_err(unusable)?;
-        let page = |row: &SqliteRow| -> sqlx::Result<Option<Page>> {
+        let page = |row: &SqliteRow, parts| -> sqlx::Result<Option<Page>> {
             let root: Option<[u8; 32]> = row.try_get::<&[u8], _>(0)?.try_into().ok();
             let (body, seq) = (row.try_get(1)?, place(row.try_get(2)?));
             Ok(root.map(|root| Page {
                 root: Secret::new(root),
                 body,
+                parts,
                 seq,
             }))
         };
-        match row.as_ref().map(page).transpose().map_err(unusable)? {
+        let page = row.as_ref().map(|row| page(row, parts)).transpose();
+        match page.map_err(unusable)? {
             None => Ok(None),
             Some(Some(page)) => Ok(Some(page)),
             Some(None) => Err(JournalError::Inconsistent(

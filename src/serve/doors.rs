@@ -167,8 +167,7 @@ fn mta_sts(config: &Config) -> Option<MtaSts> {
     if mx.is_empty() {
         mx.push(config.hostname());
     }
-    let domains: Vec<&str> = config.smtp.domains.iter().map(Domain::as_str).collect();
-    MtaSts::new(public.mta_sts, public.mta_sts_max_age, &mx, &domains)
+    MtaSts::new(public.mta_sts, public.mta_sts_max_age, &mx)
 }
 
 fn open_public(

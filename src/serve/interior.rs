@@ -23,7 +23,7 @@ use crate::judge::history::BouncePolicy;
 use crate::lookup_server;
 use crate::mail_server;
 use crate::metrics::Metrics;
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Timestamp};
 use crate::model::directory::Directory;
 use crate::model::secret::Secret;
 use crate::net::handshakes::Handshakes;
@@ -119,18 +119,29 @@ impl Interior {
         let now = self.clock.now();
         let store = Store::open(&self.config.store_config(), Secret::new(root), now).await?;
         let store = store.with_bounce_policy(bounce_policy(&self.config.policy));
-        for tenant in self.config.tenants() {
-            store.put_tenant(&tenant, now).await?;
-        }
-        for stream in self.config.streams() {
-            store.put_stream(&stream, now).await?;
-        }
+        self.tenants(&store, now).await?;
         for mailbox in self.config.mailboxes() {
             store.put_mailbox(&mailbox, now).await?;
         }
         self.admin_key(&store).await?;
         self.same_store(&store).await?;
         Ok(store)
+    }
+
+    /// What the config names is created or updated. Where it names no tenant, the one of a first
+    /// start gets its stream, and what became of them since then stays.
+    async fn tenants(&self, store: &Store, now: Timestamp) -> Result<(), ServeError> {
+        if self.config.names_tenants() {
+            for tenant in self.config.tenants() {
+                store.put_tenant(&tenant, now).await?;
+            }
+        } else if !store.directory().await?.streams.is_empty() {
+            return Ok(());
+        }
+        for stream in self.config.streams() {
+            store.put_stream(&stream, now).await?;
+        }
+        Ok(())
     }
 
     /// A store of another epoch (after a failover, or another database) may lack what was shipped
@@ -344,6 +355,11 @@ fn settings(config: &Config, listening: &Listening) -> Settings {
         domains: config.domains(),
         addresses: config.store.addresses,
         max_staleness: config.api.max_staleness,
+        declared: config
+            .mailboxes()
+            .into_iter()
+            .map(|mailbox| mailbox.address)
+            .collect(),
         policy: policy(config),
     }
 }

@@ -5,13 +5,15 @@ use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use super::path::Path;
 use crate::model::directory::Directory;
 use crate::model::mailbox::{Mailbox, Role};
+use crate::model::tenant::TenantId;
 use crate::token::keyring::Keyring;
 use crate::token::wire::{Token, TokenError};
 
 /// What the MX serves: made anew when domains, mailboxes or keys change.
 #[derive(Debug, Clone)]
 pub struct Served {
-    /// Served domains, canonical (lower-case A-labels); the first names `<Postmaster>`.
+    /// Domains that are served for everybody, canonical (lower-case A-labels); the first names
+    /// `<Postmaster>`. Those of tenants are in the directory.
     pub domains: Vec<String>,
     /// Keys of all tenants.
     pub keyring: Keyring,
@@ -44,6 +46,14 @@ pub enum Refusal {
     KeysNotCurrent,
 }
 
+/// A served domain.
+#[derive(Clone, Copy)]
+struct Domain<'a> {
+    name: &'a str,
+    /// Whose default mailboxes are in it, if it is one tenant's.
+    owner: Option<TenantId>,
+}
+
 /// Mailboxes of every served domain, unless the directory says otherwise.
 const DEFAULTS: &[(&str, Role)] = &[
     ("fbl", Role::Complaint),
@@ -70,7 +80,11 @@ impl Served {
     /// Decides on a forward-path. Letter case never matters.
     pub fn accept(&self, path: &Path) -> Result<Accepted, Refusal> {
         let local = path.local().to_ascii_lowercase();
-        let domain = self.domain(&local, path.domain())?;
+        let name = self.domain(&local, path.domain())?;
+        let domain = Domain {
+            name: &name,
+            owner: self.directory.domains.owner(&name),
+        };
         if let Some(mailbox) = self.mailbox(&local, domain) {
             return Ok(Accepted {
                 mailbox,
@@ -80,27 +94,37 @@ impl Served {
         self.tokenised(&local, domain)
     }
 
-    /// The served domain that is meant. U-labels and A-labels are the same (RFC 6531 §3.2).
-    fn domain(&self, local: &str, named: &str) -> Result<&str, Refusal> {
-        if named.is_empty() {
-            let first = self.domains.first().filter(|_| local == POSTMASTER);
-            return first.map(String::as_str).ok_or(Refusal::UnknownMailbox);
-        }
-        let named = canonical_domain(named).ok_or(Refusal::ForeignDomain)?;
-        let served = self.domains.iter().find(|served| **served == named);
-        served.map(String::as_str).ok_or(Refusal::ForeignDomain)
+    /// Whether a domain, written canonically, is served: for everybody or for one tenant.
+    pub fn serves(&self, domain: &str) -> bool {
+        self.domains.iter().any(|served| served == domain)
+            || self.directory.domains.owner(domain).is_some()
     }
 
-    /// The mailbox with exactly this local part: the directory's, else the default one.
-    fn mailbox(&self, local: &str, domain: &str) -> Option<Mailbox> {
-        let address = format!("{local}@{domain}");
+    /// The served domain that is meant. U-labels and A-labels are the same (RFC 6531 §3.2).
+    fn domain(&self, local: &str, named: &str) -> Result<String, Refusal> {
+        if named.is_empty() {
+            let first = self.domains.first().filter(|_| local == POSTMASTER);
+            return first.cloned().ok_or(Refusal::UnknownMailbox);
+        }
+        let named = canonical_domain(named).ok_or(Refusal::ForeignDomain)?;
+        if self.serves(&named) {
+            Ok(named)
+        } else {
+            Err(Refusal::ForeignDomain)
+        }
+    }
+
+    /// The mailbox with exactly this local part: the directory's, else the default one, which is
+    /// the domain's owner's.
+    fn mailbox(&self, local: &str, domain: Domain<'_>) -> Option<Mailbox> {
+        let address = format!("{local}@{}", domain.name);
         let known = self.directory.mailboxes.get(&address);
         known.cloned().or_else(|| {
             let (_, role) = DEFAULTS.iter().find(|(name, _)| *name == local)?;
             Some(Mailbox {
                 address,
                 role: *role,
-                tenant: None,
+                tenant: domain.owner,
                 stream: None,
             })
         })
@@ -108,7 +132,7 @@ impl Served {
 
     /// The mailbox named in front of a token, if any token of the local part verifies. The mailbox
     /// gives the role, the token only proof.
-    fn tokenised(&self, local: &str, domain: &str) -> Result<Accepted, Refusal> {
+    fn tokenised(&self, local: &str, domain: Domain<'_>) -> Result<Accepted, Refusal> {
         let local = local
             .replace("%2b", "+")
             .replace("%2d", "-")
@@ -135,7 +159,7 @@ impl Served {
     }
 
     /// The mailbox at the end of `front` whose mail a token proves something for.
-    fn before_token(&self, front: &str, domain: &str) -> Option<Mailbox> {
+    fn before_token(&self, front: &str, domain: Domain<'_>) -> Option<Mailbox> {
         names(front)
             .filter_map(|name| self.mailbox(name, domain))
             .find(|mailbox| takes_tokens(mailbox.role))

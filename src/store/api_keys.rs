@@ -4,7 +4,7 @@ use super::Store;
 use super::directory::check_tenant;
 use super::failure::{Failure, StoreError};
 use super::pool::{Conn, read, write};
-use super::sql::{Row, execute, fetch, fetch_one, values};
+use super::sql::{Conditions, Row, execute, fetch, fetch_one, values};
 use crate::model::clock::Timestamp;
 use crate::model::tenant::TenantId;
 use crate::model::words::words;
@@ -82,6 +82,19 @@ impl Store {
         )
         .await)?;
         Ok(row.as_ref().map(ApiKey::of).transpose()?)
+    }
+
+    /// Those of these keys that there are, in one question. At most a few hundred.
+    pub async fn api_keys_named(&self, prefixes: &[String]) -> Result<Vec<ApiKey>, StoreError> {
+        if prefixes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut named = Conditions::behind(vec![]);
+        named.within("prefix", prefixes.iter().map(|one| one.as_str().into()));
+        let sql = format!("select {COLUMNS} from api_keys {}", named.to_where());
+        let rows = read!(self.pool, |conn| fetch(conn, "api_keys", sql, named.values)
+            .await)?;
+        Ok(rows.iter().map(ApiKey::of).collect::<Result<_, _>>()?)
     }
 
     /// The keys of a tenant, or (`None`) all, by prefix.

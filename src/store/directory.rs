@@ -1,22 +1,18 @@
-//! The directory: tenants, streams, signing keys and mailboxes.
+//! The directory: tenants with their domains, streams and signing keys, and mailboxes.
 //!
-//! Every change takes a place of the feed, so that nodes notice; a call that changes nothing takes
-//! none.
+//! Every change takes a place of the feed and notes it at the tenant, so that nodes read anew what
+//! has changed and no more; a call that changes nothing takes none. Who changes what is a tenant's
+//! locks the tenant first: what it has read of it stays true until it has committed.
 
 use super::Store;
 use super::failure::{Failure, StoreError};
 use super::feed::directory_changed;
-use super::pool::{Conn, read, write};
-use super::sql::{Row, Value, fetch, fetch_one, values};
-use crate::model::clock::Timestamp;
-use crate::model::directory::{Directory, KeyState, SigningKey};
+use super::pool::{Conn, read};
+use super::sql::{Row, Value, execute, fetch, fetch_one, values};
+use crate::model::directory::{Directory, DirectoryChange, SigningKey, TenantDomain};
 use crate::model::mailbox::Mailbox;
 use crate::model::stream::Stream;
 use crate::model::tenant::{Tenant, TenantId, is_name, is_title};
-
-/// Octets of a mailbox's address: local part 256, `@`, domain 255 (RFC 5321 §4.5.3.1.2 for the
-/// domain).
-const ADDRESS: usize = 512;
 
 impl Store {
     /// All that the doors must know, and the feed's head that it is true for.
@@ -24,259 +20,127 @@ impl Store {
         read!(self.pool, |conn| {
             // The place first: what changes meanwhile may be in it already, and shows as a change
             // of the directory behind that place.
-            let row = fetch_one(conn, "feed", "select seq from feed where id = 1", vec![]).await?;
-            let seq = row.ok_or_else(no_feed)?.number("seq")?;
+            let seq = place(conn).await?.number("seq")?;
             Ok::<_, Failure>(Directory {
                 root: self.root.clone(),
-                tenants: all(conn, "tenants", TENANTS, tenant_of).await?,
-                streams: all(conn, "streams", STREAMS, stream_of).await?,
-                signing_keys: all(conn, "signing_keys", SIGNING_KEYS, signing_key_of).await?,
-                mailboxes: all(conn, "mailboxes", MAILBOXES, mailbox_of).await?.into(),
+                tenants: all(conn, "tenants", &sql(TENANTS, ""), tenant_of).await?,
+                streams: all(conn, "streams", &sql(STREAMS, ""), stream_of).await?,
+                signing_keys: all(conn, "signing_keys", &sql(KEYS, ""), signing_key_of).await?,
+                mailboxes: all(conn, "mailboxes", &sql(MAILBOXES, ""), mailbox_of)
+                    .await?
+                    .into(),
+                domains: all(conn, "domains", &sql(DOMAINS, ""), domain_of)
+                    .await?
+                    .into(),
                 seq,
             })
         })
     }
 
-    /// Creates or updates a tenant, and its first signing key if it has none.
-    pub async fn put_tenant(
-        &self,
-        tenant: &Tenant,
-        now: Timestamp,
-    ) -> Result<Option<u64>, StoreError> {
-        check_name(&tenant.name)?;
-        check_title(tenant.title.as_deref())?;
-        if tenant
-            .domain
-            .as_ref()
-            .is_some_and(|domain| domain.is_empty() || domain.len() > 255)
-        {
-            return Err(refused("a domain has 1 to 255 characters"));
-        }
-        write!(self.pool, |conn| write_tenant(conn, tenant, now).await)
-    }
-
-    /// Creates or updates a stream. Refused if the name is another stream's.
-    pub async fn put_stream(
-        &self,
-        stream: &Stream,
-        _now: Timestamp,
-    ) -> Result<Option<u64>, StoreError> {
-        check_name(&stream.name)?;
-        check_title(stream.title.as_deref())?;
-        if stream.number == 0 {
-            return Err(refused("no stream has number 0"));
-        }
-        write!(self.pool, |conn| write_stream(conn, stream).await)
-    }
-
-    /// Creates or updates a mailbox.
-    pub async fn put_mailbox(
-        &self,
-        mailbox: &Mailbox,
-        _now: Timestamp,
-    ) -> Result<Option<u64>, StoreError> {
-        let address = &mailbox.address;
-        let (local, domain) = address.rsplit_once('@').unwrap_or_default();
-        if local.is_empty() || domain.is_empty() || address.len() > ADDRESS {
-            return Err(refused("a mailbox is local@domain of at most 512 octets"));
-        }
-        if address
-            .chars()
-            .any(|c| c.is_control() || c.is_ascii_uppercase())
-        {
-            return Err(refused(
-                "a mailbox is written in lower case, without control characters",
-            ));
-        }
-        write!(self.pool, |conn| write_mailbox(conn, mailbox).await)
-    }
-
-    /// Deletes a mailbox; `None` if there was none.
-    pub async fn remove_mailbox(&self, address: &str) -> Result<Option<u64>, StoreError> {
-        write!(self.pool, |conn| {
-            let sql = "delete from mailboxes where address = $1 returning address";
-            noted(conn, "mailboxes", sql, values![address]).await
-        })
-    }
-
-    /// Adds the tenant's next signing key, or changes the state of one. Serials count up from 1
-    /// and are never reused; a key's generation stays.
-    pub async fn put_signing_key(&self, key: &SigningKey) -> Result<Option<u64>, StoreError> {
-        write!(self.pool, |conn| write_signing_key(conn, key).await)
+    /// What has changed in the directory behind a place of the feed: whole tenants, however little
+    /// of one has changed.
+    pub async fn directory_behind(&self, after: u64) -> Result<DirectoryChange, StoreError> {
+        read!(self.pool, |conn| changes(conn, after).await)
     }
 }
 
-/// On the very first start: tenant `default` with its first signing key.
-pub(super) async fn make_default(conn: &mut Conn<'_>, now: Timestamp) -> Result<(), Failure> {
-    let tenant = Tenant {
-        id: TenantId::DEFAULT,
-        name: "default".to_owned(),
-        domain: None,
-        title: None,
+async fn changes(conn: &mut Conn<'_>, after: u64) -> Result<DirectoryChange, Failure> {
+    let place = place(conn).await?;
+    let own = OF_CHANGED;
+    let given = || values![after];
+    let mut tenants = some(conn, "tenants", CHANGED_TENANTS, given(), tenant_of).await?;
+    tenants.sort_by_key(|tenant| tenant.id);
+    let mut change = DirectoryChange {
+        streams: some(conn, "streams", &sql(STREAMS, own), given(), stream_of).await?,
+        signing_keys: some(
+            conn,
+            "signing_keys",
+            &sql(KEYS, own),
+            given(),
+            signing_key_of,
+        )
+        .await?,
+        mailboxes: some(conn, "mailboxes", &sql(MAILBOXES, own), given(), mailbox_of).await?,
+        domains: some(conn, "domains", &sql(DOMAINS, own), given(), domain_of).await?,
+        shared: None,
+        tenants,
+        seq: place.number("seq")?,
     };
-    write_tenant(conn, &tenant, now).await.map(|_| ())
+    if place.number::<u64>("shared")? > after {
+        let shared = sql(MAILBOXES, "where tenant is null");
+        change.shared = Some(all(conn, "mailboxes", &shared, mailbox_of).await?);
+    }
+    // A tenant that has changed since the first statement is read whole the next time.
+    let known = |id: TenantId| {
+        let tenants = &change.tenants;
+        tenants
+            .binary_search_by_key(&id, |tenant| tenant.id)
+            .is_ok()
+    };
+    change.streams.retain(|stream| known(stream.tenant));
+    change.signing_keys.retain(|key| known(key.tenant));
+    change
+        .mailboxes
+        .retain(|mailbox| mailbox.tenant.is_some_and(known));
+    change.domains.retain(|domain| known(domain.tenant));
+    Ok(change)
 }
 
-async fn write_tenant(
+async fn place(conn: &mut Conn<'_>) -> Result<Row, Failure> {
+    let row = fetch_one(
+        conn,
+        "feed",
+        "select seq, shared from feed where id = 1",
+        vec![],
+    );
+    row.await?.ok_or_else(no_feed)
+}
+
+/// Takes a place of the feed for a change of what is these tenants', and of mailboxes that are
+/// nobody's. The tenants are locked.
+pub(super) async fn changed(
     conn: &mut Conn<'_>,
-    tenant: &Tenant,
-    now: Timestamp,
-) -> Result<Option<u64>, Failure> {
-    let taken = fetch_one(
-        conn,
-        "tenants",
-        "select tenant from tenants where name = $1 and tenant <> $2",
-        values![tenant.name.as_str(), tenant.id],
-    )
-    .await?;
-    if let Some(row) = taken {
-        return Err(refused(&format!("tenant {} has this name", row.int("tenant")?)).into());
+    tenants: &[TenantId],
+    shared: bool,
+) -> Result<u64, Failure> {
+    let seq = directory_changed(conn).await?;
+    for tenant in tenants {
+        let sql = "update tenants set changed = $1 where tenant = $2";
+        execute(conn, sql, values![seq, *tenant]).await?;
     }
-    let changed = fetch_one(
-        conn,
-        "tenants",
-        "insert into tenants (tenant, name, domain, created, title) values ($1, $2, $3, $4, $5)
-         on conflict (tenant) do update set name = excluded.name, domain = excluded.domain,
-             title = coalesce(excluded.title, tenants.title)
-         where tenants.name <> excluded.name or tenants.domain is distinct from excluded.domain
-            or coalesce(excluded.title, tenants.title) is distinct from tenants.title
-         returning tenant",
-        values![
-            tenant.id,
-            tenant.name.as_str(),
-            tenant.domain.as_deref(),
-            now,
-            tenant.title.as_deref(),
-        ],
-    )
-    .await?;
-    let first_key = fetch_one(
-        conn,
-        "signing_keys",
-        "insert into signing_keys (tenant, serial, state, generation) values ($1, 1, $2, 1)
-         on conflict (tenant, serial) do nothing returning serial",
-        values![tenant.id, KeyState::Active.as_str()],
-    )
-    .await?;
-    if changed.is_none() && first_key.is_none() {
-        return Ok(None);
+    if shared {
+        let sql = "update feed set shared = $1 where id = 1";
+        execute(conn, sql, values![seq]).await?;
     }
-    directory_changed(conn).await.map(Some)
+    Ok(seq)
 }
 
-async fn write_stream(conn: &mut Conn<'_>, stream: &Stream) -> Result<Option<u64>, Failure> {
-    check_tenant(conn, stream.tenant).await?;
-    let taken = fetch_one(
-        conn,
-        "streams",
-        "select number from streams where tenant = $1 and name = $2 and number <> $3",
-        values![stream.tenant, stream.name.as_str(), stream.number],
-    )
-    .await?;
-    if let Some(row) = taken {
-        return Err(refused(&format!("stream {} has this name", row.int("number")?)).into());
+/// Locks a tenant until the transaction ends. Refused by name rather than by a constraint if there
+/// is none.
+pub(super) async fn lock_tenant(conn: &mut Conn<'_>, id: TenantId) -> Result<(), Failure> {
+    let sql = "update tenants set changed = changed where tenant = $1";
+    if execute(conn, sql, values![id]).await? == 0 {
+        return Err(no_tenant(id).into());
     }
-    noted(
-        conn,
-        "streams",
-        "insert into streams (tenant, number, name, class, unsubscribe, title)
-         values ($1, $2, $3, $4, $5, $6)
-         on conflict (tenant, number) do update
-         set name = excluded.name, class = excluded.class, unsubscribe = excluded.unsubscribe,
-             title = coalesce(excluded.title, streams.title)
-         where streams.name <> excluded.name or streams.class <> excluded.class
-            or streams.unsubscribe <> excluded.unsubscribe
-            or coalesce(excluded.title, streams.title) is distinct from streams.title
-         returning number",
-        values![
-            stream.tenant,
-            stream.number,
-            stream.name.as_str(),
-            stream.class.as_str(),
-            i64::from(stream.unsubscribe),
-            stream.title.as_deref(),
-        ],
-    )
-    .await
+    Ok(())
 }
 
-async fn write_mailbox(conn: &mut Conn<'_>, mailbox: &Mailbox) -> Result<Option<u64>, Failure> {
-    if let Some(tenant) = mailbox.tenant {
-        check_tenant(conn, tenant).await?;
-    }
-    noted(
-        conn,
-        "mailboxes",
-        "insert into mailboxes (address, role, tenant, stream) values ($1, $2, $3, $4)
-         on conflict (address) do update
-         set role = excluded.role, tenant = excluded.tenant, stream = excluded.stream
-         where mailboxes.role <> excluded.role
-            or mailboxes.tenant is distinct from excluded.tenant
-            or mailboxes.stream is distinct from excluded.stream
-         returning address",
-        values![
-            mailbox.address.as_str(),
-            mailbox.role.as_str(),
-            mailbox.tenant,
-            mailbox.stream
-        ],
-    )
-    .await
-}
-
-async fn write_signing_key(conn: &mut Conn<'_>, key: &SigningKey) -> Result<Option<u64>, Failure> {
-    check_tenant(conn, key.tenant).await?;
-    let last = fetch_one(
-        conn,
-        "signing_keys",
-        "select max(serial) as serial from signing_keys where tenant = $1",
-        values![key.tenant],
-    )
-    .await?;
-    let last = last
-        .map(|row| row.opt_int("serial"))
-        .transpose()?
-        .flatten()
-        .unwrap_or_default();
-    if key.serial == 0 || i64::from(key.serial) > last + 1 || key.generation == 0 {
-        return Err(refused("serials count up by one, and generations from 1").into());
-    }
-    let changed = noted(
-        conn,
-        "signing_keys",
-        "insert into signing_keys (tenant, serial, state, generation) values ($1, $2, $3, $4)
-         on conflict (tenant, serial) do update set state = excluded.state
-         where signing_keys.state <> excluded.state
-           and signing_keys.generation = excluded.generation
-         returning serial",
-        values![key.tenant, key.serial, key.state.as_str(), key.generation],
-    )
-    .await?;
-    let other = fetch_one(
-        conn,
-        "signing_keys",
-        "select generation from signing_keys
-         where tenant = $1 and serial = $2 and generation <> $3",
-        values![key.tenant, key.serial, key.generation],
-    )
-    .await?;
-    match other {
-        Some(_) => Err(refused("a signing key's generation stays").into()),
-        None => Ok(changed),
+/// Refused by name rather than by a constraint.
+pub(super) async fn check_tenant(conn: &mut Conn<'_>, id: TenantId) -> Result<(), Failure> {
+    let sql = "select tenant from tenants where tenant = $1";
+    match fetch_one(conn, "tenants", sql, values![id]).await? {
+        Some(_) => Ok(()),
+        None => Err(no_tenant(id).into()),
     }
 }
 
-/// Runs a statement that returns what it changed, and takes a place of the feed if it did.
-async fn noted(
-    conn: &mut Conn<'_>,
-    table: &'static str,
-    sql: &str,
-    parameters: Vec<Value>,
-) -> Result<Option<u64>, Failure> {
-    match fetch_one(conn, table, sql, parameters).await? {
-        Some(_) => directory_changed(conn).await.map(Some),
-        None => Ok(None),
-    }
+fn no_tenant(id: TenantId) -> StoreError {
+    refused(&format!("there is no tenant {id}"))
+}
+
+/// A statement with its condition, in order.
+pub(super) fn sql((select, order): (&str, &str), condition: &str) -> String {
+    format!("{select} {condition} order by {order}")
 }
 
 async fn all<T>(
@@ -285,21 +149,46 @@ async fn all<T>(
     sql: &str,
     read: impl Fn(&Row) -> Result<T, Failure>,
 ) -> Result<Vec<T>, Failure> {
-    fetch(conn, table, sql, vec![])
-        .await?
-        .iter()
-        .map(read)
-        .collect()
+    some(conn, table, sql, vec![], read).await
 }
 
-const TENANTS: &str = "select tenant, name, domain, title from tenants order by tenant";
-const STREAMS: &str =
-    "select tenant, number, name, class, unsubscribe, title from streams order by tenant, number";
-const SIGNING_KEYS: &str =
-    "select tenant, serial, state, generation from signing_keys order by tenant, serial";
-const MAILBOXES: &str = "select address, role, tenant, stream from mailboxes order by address";
+/// What a statement finds.
+pub(super) async fn some<T>(
+    conn: &mut Conn<'_>,
+    table: &'static str,
+    sql: &str,
+    parameters: Vec<Value>,
+    read: impl Fn(&Row) -> Result<T, Failure>,
+) -> Result<Vec<T>, Failure> {
+    let rows = fetch(conn, table, sql, parameters).await?;
+    rows.iter().map(read).collect()
+}
 
-fn tenant_of(row: &Row) -> Result<Tenant, Failure> {
+/// Which tenants have changed behind a place of the feed, and what is theirs. In the order of the
+/// index: in that of their numbers SQLite would go through all of them.
+pub(super) const CHANGED_TENANTS: &str = "select tenant, name, domain, title from tenants
+    where changed > $1 order by changed, tenant";
+pub(super) const OF_CHANGED: &str =
+    "where tenant in (select tenant from tenants where changed > $1)";
+
+/// What is read, and its order.
+pub(super) const TENANTS: (&str, &str) =
+    ("select tenant, name, domain, title from tenants", "tenant");
+pub(super) const STREAMS: (&str, &str) = (
+    "select tenant, number, name, class, unsubscribe, title from streams",
+    "tenant, number",
+);
+pub(super) const KEYS: (&str, &str) = (
+    "select tenant, serial, state, generation from signing_keys",
+    "tenant, serial",
+);
+pub(super) const MAILBOXES: (&str, &str) = (
+    "select address, role, tenant, stream from mailboxes",
+    "address",
+);
+pub(super) const DOMAINS: (&str, &str) = ("select domain, tenant from domains", "domain");
+
+pub(super) fn tenant_of(row: &Row) -> Result<Tenant, Failure> {
     Ok(Tenant {
         id: row.tenant("tenant")?,
         name: row.text("name")?,
@@ -308,7 +197,7 @@ fn tenant_of(row: &Row) -> Result<Tenant, Failure> {
     })
 }
 
-fn stream_of(row: &Row) -> Result<Stream, Failure> {
+pub(super) fn stream_of(row: &Row) -> Result<Stream, Failure> {
     Ok(Stream {
         tenant: row.tenant("tenant")?,
         number: row.number("number")?,
@@ -324,7 +213,7 @@ fn title_of(row: &Row) -> Result<Option<String>, Failure> {
     Ok(row.opt_text("title")?.filter(|title| !title.is_empty()))
 }
 
-fn signing_key_of(row: &Row) -> Result<SigningKey, Failure> {
+pub(super) fn signing_key_of(row: &Row) -> Result<SigningKey, Failure> {
     Ok(SigningKey {
         tenant: row.tenant("tenant")?,
         serial: row.number("serial")?,
@@ -333,7 +222,7 @@ fn signing_key_of(row: &Row) -> Result<SigningKey, Failure> {
     })
 }
 
-fn mailbox_of(row: &Row) -> Result<Mailbox, Failure> {
+pub(super) fn mailbox_of(row: &Row) -> Result<Mailbox, Failure> {
     let stream = match row.opt_int("stream")? {
         Some(_) => Some(row.number("stream")?),
         None => None,
@@ -346,8 +235,15 @@ fn mailbox_of(row: &Row) -> Result<Mailbox, Failure> {
     })
 }
 
+fn domain_of(row: &Row) -> Result<TenantDomain, Failure> {
+    Ok(TenantDomain {
+        domain: row.text("domain")?,
+        tenant: row.tenant("tenant")?,
+    })
+}
+
 /// Names of tenants and streams.
-fn check_name(name: &str) -> Result<(), StoreError> {
+pub(super) fn check_name(name: &str) -> Result<(), StoreError> {
     if is_name(name) {
         Ok(())
     } else {
@@ -358,7 +254,7 @@ fn check_name(name: &str) -> Result<(), StoreError> {
 }
 
 /// Titles of tenants and streams; an empty one takes it away.
-fn check_title(title: Option<&str>) -> Result<(), StoreError> {
+pub(super) fn check_title(title: Option<&str>) -> Result<(), StoreError> {
     match title {
         Some(title) if !title.is_empty() && !is_title(title) => Err(refused(
             "a title has 1 to 100 characters, none of them a control character",
@@ -367,16 +263,7 @@ fn check_title(title: Option<&str>) -> Result<(), StoreError> {
     }
 }
 
-/// Refused by name rather than by a constraint.
-pub(super) async fn check_tenant(conn: &mut Conn<'_>, id: TenantId) -> Result<(), Failure> {
-    let sql = "select tenant from tenants where tenant = $1";
-    match fetch_one(conn, "tenants", sql, values![id]).await? {
-        Some(_) => Ok(()),
-        None => Err(refused(&format!("there is no tenant {id}")).into()),
-    }
-}
-
-fn refused(why: &str) -> StoreError {
+pub(super) fn refused(why: &str) -> StoreError {
     StoreError::Refused(why.to_owned())
 }
 

@@ -5,7 +5,7 @@ use data_encoding::HEXLOWER;
 use super::failure::{Failure, StoreError};
 use super::pool::{Conn, Pool, write};
 use super::sql::{Value, execute, fetch_one, values};
-use super::{Addresses, Store, directory, migrate, seal};
+use super::{Addresses, Store, migrate, seal, tenants};
 use crate::judge::history::BouncePolicy;
 use crate::model::clock::Timestamp;
 use crate::model::secret::Secret;
@@ -89,7 +89,7 @@ async fn first_start(
             vec![],
         )
         .await?;
-        directory::make_default(conn, now).await?;
+        tenants::make_default(conn, now).await?;
     }
     Ok((store_id, root))
 }

@@ -5,9 +5,9 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, SqliteConnection};
 
 use super::feed::{self, EventFilter};
-use super::migrate;
 use super::paging::Paging;
 use super::receipts::{self, ReceiptFilter};
+use super::{directory, migrate};
 use crate::model::event::EventKind;
 use crate::model::receipt::ReceiptState;
 use crate::model::recipient::RecipientKey;
@@ -37,6 +37,27 @@ fn scans(step: &str, table: &str) -> bool {
 
 fn is_done(state: ReceiptState) -> bool {
     state == ReceiptState::Done
+}
+
+#[tokio::test]
+async fn what_has_changed_in_the_directory_is_found_by_an_index() {
+    let mut tables = tables().await;
+    let own = directory::OF_CHANGED;
+    for (table, statement) in [
+        ("tenants", directory::CHANGED_TENANTS.to_owned()),
+        ("streams", directory::sql(directory::STREAMS, own)),
+        ("signing_keys", directory::sql(directory::KEYS, own)),
+        ("mailboxes", directory::sql(directory::MAILBOXES, own)),
+        ("domains", directory::sql(directory::DOMAINS, own)),
+    ] {
+        let plan = plan(&mut tables, &statement).await;
+        assert!(
+            !plan
+                .iter()
+                .any(|step| scans(step, table) || scans(step, "tenants")),
+            "{table}: {plan:?}"
+        );
+    }
 }
 
 #[tokio::test]

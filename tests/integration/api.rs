@@ -9,6 +9,7 @@ mod description;
 mod evidence;
 mod explain;
 mod lookup;
+mod management;
 mod node;
 mod polling;
 mod replay;

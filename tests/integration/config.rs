@@ -331,7 +331,9 @@ fn rules_between_settings_are_checked() {
 fn rules_between_entries_are_checked() {
     let cases = [
         (
-            "[[mailbox]]\naddress = 'a@b.example'\nrole = 'human'",
+            "[[mailbox]]\naddress = 'a@b.example'\nrole = 'human'\n\
+             [[tenant]]\nname = 'a'\nnumber = 1\ndomain = 'c.example'\n\
+             [[mailbox]]\naddress = 'a@c.example'\nrole = 'human'",
             "desist.toml:2: mailbox[0].address: its",
         ),
         (
@@ -343,8 +345,9 @@ fn rules_between_entries_are_checked() {
             "desist.toml:4: mailbox[0].tenant: no [[tenant]]",
         ),
         (
-            "[[tenant]]\nname = 'a'\nnumber = 1\ndomain = 'x.example'",
-            "desist.toml:4: tenant[0].domain: is not one of",
+            "[[tenant]]\nname = 'a'\nnumber = 1\ndomain = 'x.example'\n\
+             [[tenant]]\nname = 'b'\nnumber = 2\ndomain = 'X.example.'",
+            "desist.toml:8: tenant[1].domain: is another tenant's too",
         ),
         (
             "[[tenant]]\nname = 'a'\nnumber = 1\n[[tenant]]\nname = 'b'\nnumber = 1",

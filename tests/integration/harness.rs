@@ -360,6 +360,21 @@ impl Running {
         answer_of(response)
     }
 
+    /// GET on the API for all tenants: status and body.
+    pub(crate) fn get_all(&self, path: &str) -> (u16, Value) {
+        let mut response = Self::agent()
+            .get(self.url(path))
+            .header("Authorization", format!("Bearer {}", self.key))
+            .header("Desist-Tenant", "*")
+            .call()
+            .unwrap();
+        let text = response.body_mut().read_to_string().unwrap();
+        (
+            response.status().as_u16(),
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        )
+    }
+
     /// POST of JSON on the API: status and body.
     pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let response = Self::agent()

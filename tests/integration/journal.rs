@@ -11,7 +11,7 @@ use std::time::Duration;
 use desist::journal::{AppendError, Entry, Journal, JournalConfig, JournalError};
 use desist::model::clock::{Clock, Timestamp};
 use desist::model::digest::Digest;
-use desist::model::directory::{Directory, KeyState, SigningKey};
+use desist::model::directory::{Directory, DirectoryChange, KeyState, SigningKey, TenantDomain};
 use desist::model::mailbox::{Mailbox, Role};
 use desist::model::receipt::{Arrival, Door, Envelope, Receipt, ReceiptId};
 use desist::model::secret::Secret;
@@ -614,6 +614,7 @@ async fn the_directory_is_mirrored() {
             generation: 2,
         }],
         mailboxes: vec![receipt(1, b"").envelope.mailbox].into(),
+        domains: desist::model::directory::Domains::default(),
         seq: 5,
     };
     journal.save_directory(&directory).await.unwrap();
@@ -632,6 +633,87 @@ async fn the_directory_is_mirrored() {
     assert_eq!(read.signing_keys, directory.signing_keys);
     assert_eq!(read.mailboxes, directory.mailboxes);
     assert_eq!(read.seq, 6);
+}
+
+fn tenant(number: u32, name: &str) -> Tenant {
+    Tenant {
+        id: TenantId::new(number).unwrap(),
+        name: name.to_owned(),
+        domain: None,
+        title: None,
+    }
+}
+
+fn mailbox(address: &str, of: Option<u32>) -> Mailbox {
+    let mut mailbox = receipt(1, b"").envelope.mailbox;
+    address.clone_into(&mut mailbox.address);
+    mailbox.tenant = of.map(|number| TenantId::new(number).unwrap());
+    mailbox
+}
+
+#[tokio::test]
+async fn what_changes_of_the_directory_is_mirrored_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    let mut known = Directory {
+        root: Secret::new([42; 32]),
+        tenants: vec![tenant(1, "a"), tenant(2, "b")],
+        streams: Vec::new(),
+        signing_keys: Vec::new(),
+        mailboxes: vec![
+            mailbox("all@x.example", None),
+            mailbox("b@x.example", Some(2)),
+        ]
+        .into(),
+        domains: desist::model::directory::Domains::default(),
+        seq: 5,
+    };
+    journal.save_directory(&known).await.unwrap();
+    let change = |tenants, mailboxes, shared, seq| DirectoryChange {
+        tenants,
+        streams: Vec::new(),
+        signing_keys: Vec::new(),
+        mailboxes,
+        domains: vec![TenantDomain {
+            domain: format!("d{seq}.example"),
+            tenant: TenantId::new(2).unwrap(),
+        }],
+        shared,
+        seq,
+    };
+    for change in [
+        change(vec![tenant(2, "renamed")], Vec::new(), None, 6),
+        change(
+            vec![tenant(2, "again"), tenant(3, "new")],
+            vec![mailbox("c@x.example", Some(3))],
+            None,
+            7,
+        ),
+        change(
+            vec![tenant(2, "again")],
+            Vec::new(),
+            Some(vec![mailbox("other@x.example", None)]),
+            8,
+        ),
+    ] {
+        journal.save_directory_change(&change).await.unwrap();
+        known = known.after(&change);
+        let read = journal.directory().await.unwrap().unwrap();
+        assert_eq!(read.tenants, known.tenants, "{}", change.seq);
+        assert_eq!(read.mailboxes, known.mailboxes, "{}", change.seq);
+        assert_eq!(read.domains, known.domains, "{}", change.seq);
+        assert_eq!(read.seq, change.seq);
+    }
+    journal.close().await;
+    let journal = open(folder.path()).await;
+    let read = journal.directory().await.unwrap().unwrap();
+    assert_eq!(read.tenants, known.tenants);
+    assert_eq!((read.mailboxes, read.seq), (known.mailboxes.clone(), 8));
+    // Mirrored whole again: what had changed beside it is in it, or gone.
+    known.tenants.truncate(1);
+    journal.save_directory(&known).await.unwrap();
+    let read = journal.directory().await.unwrap().unwrap();
+    assert_eq!(read.tenants, known.tenants);
 }
 
 #[derive(Debug, Clone)]

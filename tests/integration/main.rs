@@ -53,6 +53,7 @@ mod runner;
 mod smtp;
 mod spine;
 mod store;
+mod tenants;
 mod token;
 #[path = "../properties/world.rs"]
 mod world;

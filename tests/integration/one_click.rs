@@ -106,6 +106,7 @@ fn directory(root: u8) -> Directory {
             generation: 1,
         }],
         mailboxes: Vec::new().into(),
+        domains: desist::model::directory::Domains::default(),
         seq: 1,
     }
 }

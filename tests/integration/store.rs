@@ -110,7 +110,14 @@ suite! {
         names_are_unique_in_their_tenant,
         nonsense_is_refused,
         mailboxes_come_and_go,
+        tenants_that_are_made_at_once_have_numbers_of_their_own,
+        a_number_is_free_behind_the_last_one_or_in_a_gap,
+        a_domain_is_one_tenants_until_it_is_released,
+        what_has_changed_is_read_and_no_more,
+        a_mailbox_is_in_a_domain_of_its_tenant,
+        mailboxes_of_a_tenant_are_bounded,
         signing_keys_count_up,
+        signing_keys_of_a_tenant_are_bounded,
         api_keys_are_found_by_prefix,
     }
     bounces {

@@ -56,6 +56,7 @@ fn directory(tenants: &[u32], keys: &[(u32, KeyState)]) -> Directory {
             .flat_map(|number| of(tenant(*number)))
             .collect(),
         mailboxes: Vec::new().into(),
+        domains: desist::model::directory::Domains::default(),
         seq: 0,
     }
 }

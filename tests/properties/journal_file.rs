@@ -16,7 +16,8 @@ use tokio::runtime::{Builder, Runtime};
 use super::world::World;
 
 /// What is replaced, by the input's first octet; beyond them octets of the file itself.
-const PLACES: [&str; 8] = [
+const PLACES: [&str; 9] = [
+    "insert into directory_parts (tenant, body) values (1, cast(? as text))",
     "update directory set body = cast(? as text)",
     "update directory set root = ?",
     "update groups set body = ? where seq = 1",

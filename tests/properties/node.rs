@@ -161,6 +161,7 @@ async fn open(folder: &std::path::Path) -> (App, String) {
         domains: vec!["fb.example.com".to_owned()],
         addresses: Addresses::Keep,
         max_staleness: std::time::Duration::from_secs(30),
+        declared: std::collections::BTreeSet::new(),
         policy: desist::judge::Policy::default(),
     };
     let app = App {

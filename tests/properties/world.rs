@@ -58,6 +58,7 @@ impl World {
                 ],
                 signing_keys: Vec::new(),
                 mailboxes: Vec::new().into(),
+                domains: desist::model::directory::Domains::default(),
                 seq: 1,
             },
             policy: Policy::default(),

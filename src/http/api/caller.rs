@@ -12,6 +12,7 @@ use http::request::Parts;
 use super::Api;
 use super::problem::{Kind, Problem};
 use crate::app::api_keys::VerifyError;
+use crate::app::suppressions::indexed;
 use crate::model::tenant::TenantId;
 use crate::store::{ApiKey, KeyScope};
 
@@ -82,7 +83,7 @@ impl<S: Wanted> FromRequestParts<Api> for May<S> {
         if !key.scopes.contains(&S::SCOPE) && !key.scopes.contains(&KeyScope::Admin) {
             return Err(Problem::insufficient_scope(S::SCOPE.as_str()));
         }
-        let tenant = tenant_of(parts, state, &key)?;
+        let tenant = tenant_of(parts, state, &key).await?;
         Ok(Self {
             caller: Caller { key, tenant },
             scope: PhantomData,
@@ -137,7 +138,7 @@ fn too_often(wait: Duration) -> Problem {
     Problem::later(Kind::TooManyRequests, detail, seconds)
 }
 
-fn tenant_of(parts: &Parts, api: &Api, key: &ApiKey) -> Result<Option<TenantId>, Problem> {
+async fn tenant_of(parts: &Parts, api: &Api, key: &ApiKey) -> Result<Option<TenantId>, Problem> {
     let named = match parts
         .headers
         .get(TENANT_HEADER)
@@ -159,7 +160,11 @@ fn tenant_of(parts: &Parts, api: &Api, key: &ApiKey) -> Result<Option<TenantId>,
         return Ok(Some(own));
     }
     let name = named.unwrap_or(DEFAULT_TENANT);
-    let found = api.tenant_names.find(api.app.reception.directory(), name);
+    let mut found = named_so(api, name);
+    if found.is_none() && key.tenant.is_none() && indexed(&api.app, None).await {
+        // Another node may just have made it.
+        found = named_so(api, name);
+    }
     match (found, key.tenant) {
         (Some(tenant), None) => Ok(Some(tenant)),
         (Some(tenant), Some(own)) if tenant == own => Ok(Some(own)),
@@ -175,4 +180,9 @@ fn tenant_of(parts: &Parts, api: &Api, key: &ApiKey) -> Result<Option<TenantId>,
             ))
         }
     }
+}
+
+fn named_so(api: &Api, name: &str) -> Option<TenantId> {
+    let directory = api.app.reception.directory();
+    api.tenant_names.find(&directory, name)
 }

@@ -69,6 +69,10 @@ kinds! {
         "Nothing: `detail` says how it was decided.";
     NameTaken = CONFLICT "name-taken" "The name belongs to another"
         "Choose another name.";
+    DomainTaken = CONFLICT "domain-taken" "The domain belongs to another tenant"
+        "Choose another domain, or let its tenant release it first.";
+    LastActiveKey = CONFLICT "last-active-key" "Without this key nothing could be minted"
+        "Make the next one in the same step: `POST /v1/signing-keys` with `retire` or `revoke`.";
     CursorExpired = GONE "cursor-expired" "The feed no longer reaches back to this cursor"
         "Read `GET /v1/suppressions` anew, having asked for a new cursor with `after=head` first.";
     RawNotKept = GONE "raw-not-kept" "The raw bytes are no longer kept"
@@ -84,6 +88,12 @@ kinds! {
         "Send `Content-Type: application/json`.";
     UnknownStream = UNPROCESSABLE_ENTITY "unknown-stream" "The tenant has no such stream"
         "Create it with `POST /v1/streams`, or name one that `GET /v1/streams` lists.";
+    ForeignDomain = UNPROCESSABLE_ENTITY "foreign-domain"
+        "The domain is not served for this tenant"
+        "Use the tenant's own domain. Mailboxes in a domain that tenants share are made with a key \
+        of the installation.";
+    LimitReached = UNPROCESSABLE_ENTITY "limit-reached" "The tenant has as many as it may have"
+        "`detail` says how many that are.";
     Unprocessable = UNPROCESSABLE_ENTITY "unprocessable" "The values do not fit together"
         "Correct what `detail` names.";
     NoTenant = UNPROCESSABLE_ENTITY "no-tenant" "The hold belongs to no tenant"

@@ -230,6 +230,15 @@ pub(super) struct Bounded<T, const MAX: usize> {
     given: usize,
 }
 
+impl<T, const MAX: usize> Default for Bounded<T, MAX> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            given: 0,
+        }
+    }
+}
+
 impl<T, const MAX: usize> Bounded<T, MAX> {
     /// The items, if there are not too many of them.
     pub(super) fn within(self) -> Result<Vec<T>, Problem> {

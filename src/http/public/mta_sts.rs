@@ -28,17 +28,16 @@ words! {
     }
 }
 
-/// The policy, and the hosts that have it.
+/// The policy, which is the same for all served domains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MtaSts {
     text: String,
-    hosts: Vec<String>,
 }
 
 impl MtaSts {
-    /// The policy of `domains`, whose mail goes to `mx`; `None` if there is to be none. Names are in
+    /// The policy of domains whose mail goes to `mx`; `None` if there is to be none. Names are in
     /// lower-case A-labels.
-    pub fn new(mode: Mode, max_age: Duration, mx: &[&str], domains: &[&str]) -> Option<Self> {
+    pub fn new(mode: Mode, max_age: Duration, mx: &[&str]) -> Option<Self> {
         if mode == Mode::Off {
             return None;
         }
@@ -47,21 +46,22 @@ impl MtaSts {
         let seconds = max_age.min(LONGEST).as_secs();
         Some(Self {
             text: format!("version: STSv1\r\nmode: {mode}\r\n{mx}max_age: {seconds}\r\n"),
-            hosts: domains
-                .iter()
-                .map(|domain| format!("{PREFIX}{domain}"))
-                .collect(),
         })
     }
 
-    /// The policy, if the host that was asked for has it.
-    pub(super) fn asked(&self, uri: &Uri, headers: &HeaderMap) -> Option<&str> {
+    /// The policy, if the host that was asked for is that of a served domain.
+    pub(super) fn asked(
+        &self,
+        uri: &Uri,
+        headers: &HeaderMap,
+        serves: impl Fn(&str) -> bool,
+    ) -> Option<&str> {
         let named = headers.get(HOST).and_then(|host| host.to_str().ok());
         let host = uri.host().or(named)?;
         let host = host.split(':').next().unwrap_or_default();
-        let host = host.strip_suffix('.').unwrap_or(host);
-        let known = self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host));
-        known.then_some(self.text.as_str())
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let domain = host.strip_prefix(PREFIX)?;
+        serves(domain).then_some(self.text.as_str())
     }
 }
 
@@ -73,17 +73,13 @@ mod tests {
     #[test]
     fn the_policy_is_that_of_its_hosts_alone() {
         let week = Duration::from_hours(168);
-        let policy = MtaSts::new(
-            Mode::Enforce,
-            week,
-            &["mx1.example.com", "mx2.example.com"],
-            &["fb.example.com"],
-        )
-        .unwrap();
+        let policy =
+            MtaSts::new(Mode::Enforce, week, &["mx1.example.com", "mx2.example.com"]).unwrap();
+        let serves = |domain: &str| domain == "fb.example.com";
         let asked = |host: &str| {
             let headers = HeaderMap::from_iter([(HOST, host.parse().unwrap())]);
             let uri = Uri::from_static("/.well-known/mta-sts.txt");
-            policy.asked(&uri, &headers).map(str::to_owned)
+            policy.asked(&uri, &headers, serves).map(str::to_owned)
         };
         let text = "version: STSv1\r\nmode: enforce\r\nmx: mx1.example.com\r\nmx: mx2.example.com\r\nmax_age: 604800\r\n";
         for host in [
@@ -98,14 +94,18 @@ mod tests {
         }
         let by_authority =
             Uri::from_static("https://mta-sts.fb.example.com/.well-known/mta-sts.txt");
-        assert!(policy.asked(&by_authority, &HeaderMap::new()).is_some());
         assert!(
             policy
-                .asked(&Uri::from_static("/"), &HeaderMap::new())
+                .asked(&by_authority, &HeaderMap::new(), serves)
+                .is_some()
+        );
+        assert!(
+            policy
+                .asked(&Uri::from_static("/"), &HeaderMap::new(), serves)
                 .is_none()
         );
-        assert_eq!(MtaSts::new(Mode::Off, week, &[], &[]), None);
-        let long = MtaSts::new(Mode::None, Duration::MAX, &[], &[]).unwrap();
+        assert_eq!(MtaSts::new(Mode::Off, week, &[]), None);
+        let long = MtaSts::new(Mode::None, Duration::MAX, &[]).unwrap();
         assert_eq!(
             long.text,
             "version: STSv1\r\nmode: none\r\nmax_age: 31557600\r\n"

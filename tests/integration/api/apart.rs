@@ -11,7 +11,16 @@ use super::evidence::held_complaint;
 use super::node::{Answer, Node};
 
 /// What stands in nothing that the other tenant sends, and so in no answer either.
-const MARKS: [&str; 4] = ["leak-stream", "leak-key", "leak-note", "leak-diagnostic"];
+const MARKS: [&str; 5] = [
+    "leak-stream",
+    "leak-key",
+    "leak-note",
+    "leak-diagnostic",
+    "leak-mailbox",
+];
+
+/// A mailbox in a domain that the tenants share.
+const MAILBOX: &str = "leak-mailbox@fb.example.com";
 
 /// What the first tenant has.
 struct Owned {
@@ -41,6 +50,12 @@ async fn owned(node: &Node) -> Owned {
         .await
         .json();
     let alarms = node.get("/v1/alarms").await.json();
+    let mailbox = json!({"address": MAILBOX, "role": "complaint"});
+    assert_eq!(node.post("/v1/mailboxes", &mailbox).await.status, 201);
+    // A serial that the other tenant does not have.
+    for _ in 0..2 {
+        assert_eq!(node.post("/v1/signing-keys", &json!({})).await.status, 201);
+    }
     let minted = json!({"stream": 9, "recipients": [{"address": "hidden@example.net"}]});
     let minted = node.post("/v1/tokens", &minted).await.json();
     let complaint = held_complaint(node, 7, Some(desist::model::tenant::TenantId::DEFAULT)).await;
@@ -65,6 +80,8 @@ async fn seen(node: &Node) -> BTreeMap<&'static str, Value> {
         "/v1/events?limit=1000",
         "/v1/held?limit=1000",
         "/v1/keys",
+        "/v1/mailboxes",
+        "/v1/tenants?name=default",
         "/v1/receipts?limit=1000",
         "/v1/signing-keys",
         "/v1/stats?by=time,stream,provider,reporter",
@@ -107,6 +124,7 @@ fn calls(owned: &Owned) -> BTreeMap<&'static str, Call> {
         ("get /v1/explain", get("/v1/explain?text=550")),
         ("get /v1/held", get(&format!("/v1/held?batch={batch}"))),
         ("get /v1/keys", get("/v1/keys")),
+        ("get /v1/mailboxes", get("/v1/mailboxes")),
         ("get /v1/receipts", get("/v1/receipts")),
         (
             "get /v1/receipts/{id}",
@@ -128,6 +146,41 @@ fn calls(owned: &Owned) -> BTreeMap<&'static str, Call> {
             get("/v1/suppressions/hidden@example.net"),
         ),
         ("get /v1/tenants", get("/v1/tenants")),
+        (
+            "post /v1/tenants",
+            (
+                "/v1/tenants".to_owned(),
+                Some(json!({"name": "default", "title": "mine"})),
+                403,
+                "foreign-tenant",
+            ),
+        ),
+        (
+            "post /v1/mailboxes",
+            (
+                "/v1/mailboxes".to_owned(),
+                Some(json!({"address": MAILBOX, "role": "human"})),
+                422,
+                "foreign-domain",
+            ),
+        ),
+        (
+            "delete /v1/mailboxes/{address}",
+            gone(format!("/v1/mailboxes/{MAILBOX}")),
+        ),
+        (
+            "post /v1/signing-keys",
+            (
+                "/v1/signing-keys".to_owned(),
+                Some(json!({"revoke": [3]})),
+                404,
+                "not-found",
+            ),
+        ),
+        (
+            "post /v1/signing-keys/{serial}",
+            missing("/v1/signing-keys/3".to_owned(), json!({"state": "revoked"})),
+        ),
         (
             "post /v1/check",
             post(

@@ -204,6 +204,160 @@ async fn streams_and_keys() {
     assert!(!success && err.contains("insufficient-scope"), "{err}");
 }
 
+/// The words of a line; what stands in quotes is one.
+fn words(line: &str) -> Vec<&str> {
+    let parts = line.split('\'').enumerate();
+    parts
+        .flat_map(|(at, part)| match at % 2 {
+            0 => part.split_whitespace().collect(),
+            _ => vec![part],
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants() {
+    let here = Listening::start().await;
+    let line = "tenant create --name shop --domain FB.shop.example --title 'Example Shop'";
+    let out = here.prints(&words(line)).await;
+    assert_eq!(
+        out,
+        "created  3  shop  fb.shop.example  fb.shop.example  Example Shop\n"
+    );
+    let out = here
+        .prints(&words(
+            "tenant update shop --rename store --domain b.example",
+        ))
+        .await;
+    assert_eq!(
+        out,
+        "updated  3  store  b.example  b.example,fb.shop.example  Example Shop\n"
+    );
+    let out = here
+        .prints(&words(
+            "tenant update store --release fb.shop.example --title ''",
+        ))
+        .await;
+    assert_eq!(out, "updated  3  store  b.example  b.example  -\n");
+    let out = here.prints(&words("tenant list")).await;
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[0].starts_with("NUMBER  NAME"), "{out}");
+    assert_eq!(lines.len(), 4, "{out}");
+    let json = here.prints(&words("tenant list --json --limit 1")).await;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["items"][0]["name"], "default");
+    // An update makes none.
+    let (success, _, err) = here.run(&words("tenant update nobody --title x")).await;
+    assert!(
+        !success && err.contains("there is no tenant \"nobody\""),
+        "{err}"
+    );
+    let (success, _, err) = here
+        .run(&words("tenant create --name c --domain b.example"))
+        .await;
+    assert!(!success && err.contains("domain-taken, 409"), "{err}");
+    let own = here.node.key(Some(2), &[KeyScope::Admin]).await;
+    let create = ["tenant", "create", "--name", "c", "--api-key", &own];
+    let (success, _, err) = here.run(&create).await;
+    assert!(!success && err.contains("foreign-tenant, 403"), "{err}");
+    let out = here.prints(&["tenant", "list", "--api-key", &own]).await;
+    assert_eq!(out.lines().count(), 2, "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mailboxes() {
+    let here = Listening::start().await;
+    let line = "mailbox create --tenant other --address jmrp@fb.other.example --role complaint";
+    let out = here.prints(&words(line)).await;
+    assert_eq!(
+        out,
+        "created  jmrp@fb.other.example  complaint  2  -  false\n"
+    );
+    let line = "mailbox create --tenant * --address yahoo@fb.example.com --role complaint";
+    let out = here.prints(&words(line)).await;
+    assert_eq!(
+        out,
+        "created  yahoo@fb.example.com  complaint  -  -  false\n"
+    );
+    let line = "mailbox create --address leave@fb.example.com --role unsubscribe --stream 1";
+    let out = here.prints(&words(line)).await;
+    assert_eq!(
+        out,
+        "created  leave@fb.example.com  unsubscribe  1  1  false\n"
+    );
+    let out = here.prints(&words("mailbox list")).await;
+    assert!(
+        out.starts_with("ADDRESS ") && out.lines().count() == 4,
+        "{out}"
+    );
+    let out = here
+        .prints(&words("mailbox list --tenant other --json"))
+        .await;
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["items"].as_array().unwrap().len(), 1);
+    let remove = "mailbox remove jmrp@fb.other.example";
+    let (success, _, err) = here.run(&words(remove)).await;
+    assert!(!success && err.contains("not-found, 404"), "{err}");
+    let out = here
+        .prints(&words(&format!("{remove} --tenant other")))
+        .await;
+    assert_eq!(
+        out,
+        "removed  jmrp@fb.other.example  complaint  2  -  false\n"
+    );
+    assert_eq!(here.prints(&words("mailbox list --tenant other")).await, "");
+    let line = "mailbox create --address a@nowhere.example --role human";
+    let (success, _, err) = here.run(&words(line)).await;
+    assert!(!success && err.contains("foreign-domain, 422"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_keys() {
+    let here = Listening::start().await;
+    let print = async |line: &str| here.prints(&words(line)).await;
+    assert_eq!(print("signing-key rotate").await, "created  2  active  1\n");
+    assert_eq!(
+        print("signing-key create --new-address-key").await,
+        "created  3  active  2\n"
+    );
+    assert_eq!(
+        print("signing-key retire 2").await,
+        "updated  2  retired  1\n"
+    );
+    let (success, _, err) = here.run(&words("signing-key revoke 3")).await;
+    assert!(!success && err.contains("last-active-key, 409"), "{err}");
+    assert_eq!(
+        print("signing-key revoke 3 --replace").await,
+        "created  4  active  2\n"
+    );
+    assert_eq!(
+        print("signing-key activate 2").await,
+        "updated  2  active  1\n"
+    );
+    let out = print("signing-key list").await;
+    let rows: Vec<Vec<&str>> = out
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ["SERIAL", "STATE", "GENERATION"],
+            ["1", "retired", "1"],
+            ["2", "active", "1"],
+            ["3", "revoked", "2"],
+            ["4", "active", "2"],
+        ]
+    );
+    let out = print("signing-key export").await;
+    assert!(out.contains("serial       4\n"), "{out}");
+    let out = print("signing-key rotate --json --tenant other").await;
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["signing_key"]["serial"], 2);
+    let (success, _, err) = here.run(&words("signing-key retire 9")).await;
+    assert!(!success && err.contains("not-found, 404"), "{err}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn mistakes_are_told_clearly() {
     let here = Listening::start().await;
@@ -306,6 +460,16 @@ async fn wrong_words_are_refused_by_the_name_of_their_option() {
             "stream create --number 5 --name x --class y",
             "--class",
             "marketing, transactional",
+        ),
+        (
+            "tenant create --name x --number 0",
+            "--number",
+            "0 is not in",
+        ),
+        (
+            "mailbox create --address a@b.example --role postbox",
+            "--role",
+            "unknown role",
         ),
         (
             "key create --name x --scope check,y",

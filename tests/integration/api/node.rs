@@ -272,6 +272,7 @@ async fn join(store: Store, journal: Journal, clock: Clock) -> (App, Stop) {
         domains,
         addresses: Addresses::Keep,
         max_staleness: Duration::from_mins(1),
+        declared: std::collections::BTreeSet::new(),
         policy: desist::judge::Policy::default(),
     };
     let settings = Arc::new(settings);

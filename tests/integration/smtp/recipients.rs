@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use desist::model::address::Address;
-use desist::model::directory::{Directory, KeyState, SigningKey};
+use desist::model::directory::{Directory, KeyState, SigningKey, TenantDomain};
 use desist::model::mailbox::{Mailbox, Role};
 use desist::model::secret::Secret;
 use desist::model::tenant::{Tenant, TenantId};
@@ -41,6 +41,11 @@ fn served(current: bool) -> Served {
             mailbox("yahoo-fbl@fb.example.com", Role::Complaint),
             mailbox("abuse@fb.example.com", Role::Complaint),
         ]
+        .into(),
+        domains: vec![TenantDomain {
+            domain: "fb.shop.example".to_owned(),
+            tenant: TenantId::new(2).unwrap(),
+        }]
         .into(),
         seq: 0,
     };
@@ -270,6 +275,29 @@ fn a_wrong_token_is_an_unknown_mailbox() {
     let other = format!("b-{}@fb.example.com", String::from_utf8(other).unwrap());
     assert_eq!(role(&served, &other), unknown);
     assert_eq!(role(&stale, &other), Err(Refusal::KeysNotCurrent));
+}
+
+#[test]
+fn default_mailboxes_of_a_tenants_domain_are_that_tenants() {
+    let served = served(true);
+    let owner = |path: &str| accept(&served, path).map(|accepted| accepted.mailbox.tenant);
+    let second = TenantId::new(2);
+    for (path, tenant) in [
+        ("fbl@fb.shop.example", Ok(second)),
+        ("Abuse@FB.Shop.Example.", Ok(second)),
+        ("fbl@fb.example.com", Ok(None)),
+        // What the directory says of an address is what counts.
+        ("abuse@fb.example.com", Ok(Some(TenantId::DEFAULT))),
+        ("fbl@shop.example", Err(Refusal::ForeignDomain)),
+        ("nobody@fb.shop.example", Err(Refusal::UnknownMailbox)),
+    ] {
+        assert_eq!(owner(path), tenant, "{path}");
+    }
+    let token = mint(&served, Use::Bounce, b"").text;
+    // Of another tenant: the token says whose it is, the mailbox only what it is for.
+    assert_eq!(owner(&format!("b-{token}@fb.shop.example")), Ok(second));
+    assert!(served.serves("fb.shop.example") && served.serves("fb.example.com"));
+    assert!(!served.serves("example.com"));
 }
 
 #[test]
