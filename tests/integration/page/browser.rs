@@ -42,10 +42,12 @@ fn the_button_and_its_undo_work_without_and_with_script() {
         browser.post("/url", &json!({"url": url(&running, &path)}));
         assert_eq!(browser.text_of("h1"), "Unsubscribe?");
         browser.click("button");
+        browser.until_title("You are unsubscribed");
         assert_eq!(browser.text_of("h1"), "You are unsubscribed");
         running.drained();
         assert!(running.check(address, Some(1)).is_some(), "the press acts");
         browser.click("button");
+        browser.until_title("Undone");
         assert_eq!(browser.text_of("h1"), "Undone");
         running.drained();
         assert!(running.check(address, Some(1)).is_none(), "the undo acts");
