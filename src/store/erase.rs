@@ -213,7 +213,7 @@ fn those_events(whose: &Erasure, after: u64) -> (String, Vec<Value>) {
     those.within("e.recipient", whose.keys());
     those.beyond("e.seq >", values![after]);
     let sql = format!(
-        "select {EVENT_COLUMNS} from events e {} order by e.seq limit $1",
+        "select {EVENT_COLUMNS} from events e {} order by e.seq + 0 limit $1",
         those.to_where()
     );
     (sql, those.values)

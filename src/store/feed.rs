@@ -214,10 +214,13 @@ pub(super) fn events_behind(
         };
         behind.equal(column, kind.as_str());
     }
+    // The few of a recipient are sorted: in the order of the feed all of the tenant's would be gone
+    // through.
+    let order = if one_recipient { "seq + 0" } else { "seq" };
     let sql = format!(
         "select f.seq as head, f.trimmed, {EVENT_COLUMNS}
          from feed f left join
-              (select * from events {} order by seq limit $1) e on true
+              (select * from events {} order by {order} limit $1) e on true
          where f.id = 1 order by e.seq",
         behind.to_where()
     );
