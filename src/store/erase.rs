@@ -233,20 +233,28 @@ fn end_of_step(tenant: TenantId, from: Option<ReceiptId>) -> (String, Vec<Value>
     (sql, those.values)
 }
 
+/// What every spelling of an address has in it, whatever its quoting, case and domain: each envelope
+/// that has it is looked at.
+fn piece_of(address: &str) -> &str {
+    let (local, _) = address.rsplit_once('@').unwrap_or((address, ""));
+    local
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .max_by_key(|piece| piece.len())
+        .unwrap_or_default()
+}
+
 /// The statement that finds the receipts of a step whose envelope has the address somewhere.
 fn naming(
     tenant: TenantId,
     address: &str,
     (from, end): (Option<ReceiptId>, Option<ReceiptId>),
 ) -> (String, Vec<Value>) {
-    // Any spelling of the domain and any quoting of the local part: what is sought is only a piece
-    // that all of them have, and each that is found is looked at.
-    let piece = address
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .max_by_key(|piece| piece.len())
-        .unwrap_or_default();
-    let mut those = Conditions::behind(values![piece]);
-    those.plain("length(replace(lower(envelope), $1, '')) < length(envelope)");
+    let piece = piece_of(address);
+    let mut those = Conditions::behind(values![]);
+    if !piece.is_empty() {
+        those.values.push(piece.into());
+        those.plain("length(replace(lower(envelope), $1, '')) < length(envelope)");
+    }
     those.equal("tenant", tenant);
     if let Some(id) = from {
         those.beyond("(month, id) >", values![month(id), id]);
@@ -391,5 +399,46 @@ fn of_nobody(envelope: &Envelope) -> Envelope {
             envelope.recipient.clone()
         },
         ..envelope.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_sought_by_what_all_its_spellings_have() {
+        for (address, piece) in [
+            ("bob.forgotten@b.example", "forgotten"),
+            ("\"johnny doe\"@b.example", "johnny"),
+            ("bücher@xn--bcher-kva.example", "cher"),
+            ("日本@b.example", ""),
+        ] {
+            assert_eq!(piece_of(address), piece, "{address}");
+        }
+        let (sql, parameters) = naming(TenantId::DEFAULT, "日本@b.example", (None, None));
+        assert!(!sql.contains("replace") && parameters.len() == 1, "{sql}");
+    }
+
+    #[test]
+    fn an_envelope_of_nobody_keeps_what_proves() {
+        let json = serde_json::json!({
+            "peer": "192.0.2.1", "hello": "laptop", "protocol": "ESMTP",
+            "mail_from": "bob@b.example", "recipient": "u+bob=b.example@fb.example.com",
+            "mailbox": {"address": "u@fb.example.com", "role": "unsubscribe"},
+        });
+        let envelope: Envelope = serde_json::from_value(json).unwrap();
+        let anonymous = of_nobody(&envelope);
+        assert_eq!(anonymous.recipient, "u@fb.example.com");
+        let told = serde_json::to_string(&anonymous).unwrap();
+        assert!(
+            !told.contains("bob") && !told.contains("192.0.2.1"),
+            "{told}"
+        );
+        let proven = Envelope {
+            token: Some("token".to_owned()),
+            ..envelope
+        };
+        assert_eq!(of_nobody(&proven).recipient, proven.recipient);
     }
 }

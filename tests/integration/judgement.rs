@@ -7,6 +7,7 @@
 
 mod cost;
 mod hostile;
+mod hostile_bounces;
 mod rows;
 
 use desist::judge::{MAX_EVENTS, Policy};
