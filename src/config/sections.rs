@@ -89,7 +89,7 @@ section! {
         tls_cert: Option<PathBuf> = unset("\"/etc/desist/public.pem\"");
         /// Private key of that certificate, PEM.
         tls_key: Option<PathBuf> = unset("\"/etc/desist/public.key\"");
-        /// Proxies that must say in a PROXY header for whom they connect, as smtp.proxy_networks are.
+        /// Proxies that must say in a PROXY header for whom they connect, as those of the MX must.
         proxy_networks: Option<Vec<Network>> = unset("[\"192.0.2.10\"]");
         /// A folder with what is to be otherwise on the page: page.html, style.css, and texts in
         /// files such as de.toml. Read at start.
