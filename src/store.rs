@@ -63,6 +63,7 @@ pub use self::lift::{Lift, NewSuppression};
 pub use self::lift_many::{LiftFilter, LiftedMany};
 pub use self::mailboxes::{MOST_MAILBOXES, MailboxRefusal};
 pub use self::paging::{Page, Paging};
+pub use self::pool::sqlite_path;
 pub use self::receipts::{ReceiptFilter, StoredReceipt};
 pub use self::record::{Recorded, Verdict};
 pub use self::replay::{Corrected, Correction, KeptReceipt, REPLAY_NOTE, ReplayFilter};

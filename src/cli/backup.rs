@@ -174,8 +174,9 @@ impl BackupArgs {
             let waited = clock.tick().since(began);
             let unshipped = figure(&metrics, "desist_journal_unshipped");
             let oldest = figure(&metrics, "desist_oldest_unshipped_seconds");
-            // What it says may be of a moment ago.
-            let newer = oldest.is_some_and(|age| {
+            // What it says may be of a moment ago. 0 is also said while what waits is on the disk
+            // alone, just after a start.
+            let newer = oldest.filter(|age| *age > 0.0).is_some_and(|age| {
                 Duration::try_from_secs_f64(age).is_ok_and(|age| age + STALE < waited)
             });
             if unshipped.is_some_and(|count| count < 1.0) || newer {
@@ -224,12 +225,12 @@ impl RestoreArgs {
     ) -> Result<(), BackupError> {
         let manifest = Manifest::read(&self.folder)?;
         let wanted = config.store_config();
-        let is_sqlite = wanted.url.starts_with("sqlite:");
+        let store = store::sqlite_path(&wanted.url).map(Path::to_owned);
+        let is_sqlite = store.is_some();
         if is_sqlite != (manifest.engine == "sqlite") {
             return Err(BackupError::OtherEngine(manifest.engine));
         }
         let data_dir = &config.data_dir;
-        let store = wanted.url.strip_prefix("sqlite:").map(PathBuf::from);
         let target = |name: &str| match (name, &store) {
             (STORE, Some(store)) => Some(store.clone()),
             // Its place is the operator's: the config names it, and it has been read from there.

@@ -10,9 +10,10 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use super::failure::{Failure, StoreError};
 use super::first_start::random;
-use super::pool::{Conn, Pool, read, write};
+use super::pool::{Conn, Pool, read, sqlite_path, write};
 use super::sql::{execute, fetch_one, values};
 use super::{StoreConfig, seal};
+use crate::model::secret::Secret;
 
 /// Copies the SQLite store of `url` into the new file `to` (mode 0600), as it is at one moment,
 /// while others may write to it. `false`: the store is of another engine, which has its own means.
@@ -21,10 +22,9 @@ use super::{StoreConfig, seal};
 /// There is no store, the file exists and is not empty, or the disk is full; what was written so
 /// far is left there.
 pub async fn copy_to(url: &str, to: &Path) -> Result<bool, StoreError> {
-    let Some(path) = url.strip_prefix("sqlite:") else {
+    let Some(path) = sqlite_path(url) else {
         return Ok(false);
     };
-    let path = Path::new(path.strip_prefix("//").unwrap_or(path));
     copy_file(path, to).await.map(|()| true)
 }
 
@@ -60,11 +60,8 @@ async fn copy_file(path: &Path, to: &Path) -> Result<(), StoreError> {
 /// What names the store of `url`, in hexadecimal digits; `None` if nothing was ever stored there.
 /// Makes nothing.
 pub async fn store_id(url: &str) -> Result<Option<String>, StoreError> {
-    if let Some(path) = url.strip_prefix("sqlite:") {
-        let path = Path::new(path.strip_prefix("//").unwrap_or(path));
-        if !path.exists() {
-            return Ok(None);
-        }
+    if sqlite_path(url).is_some_and(|path| !path.exists()) {
+        return Ok(None);
     }
     let pool = Pool::open(url).await?;
     let id = read!(pool, |conn| id_of(conn).await);
@@ -103,14 +100,8 @@ async fn name(
     config: &StoreConfig,
     (id, nonce): (&[u8; 16], [u8; 12]),
 ) -> Result<(), Failure> {
-    let missing = || StoreError::Inconsistent("the store has no name yet".to_owned());
-    let before = id_of(conn).await?.ok_or_else(missing)?;
-    let sql = "select value from meta where name = 'root-secret'";
-    let stored = fetch_one(conn, "meta", sql, vec![]).await?;
-    let stored = stored.ok_or_else(missing)?.bytes("value")?;
-    let seal_key = config.seal_key.as_ref();
-    let (root, _) = seal::open(&stored, seal_key, &before)?;
-    let sealed = seal::seal(&root, seal_key, id, nonce)?;
+    let (root, _) = root_of(conn, config).await?;
+    let sealed = seal::seal(&root, config.seal_key.as_ref(), id, nonce)?;
     for (what, value) in [("store-id", id.as_slice()), ("root-secret", &sealed)] {
         let sql = "update meta set value = $1 where name = $2";
         execute(conn, sql, values![value, what]).await?;
@@ -124,17 +115,34 @@ async fn name(
 /// [`StoreError::Sealed`] if it does not open.
 pub async fn unseals(config: &StoreConfig) -> Result<bool, StoreError> {
     let pool = Pool::open(&config.url).await?;
-    let opened = read!(pool, |conn| opens(conn, config).await);
+    let opened = read!(pool, |conn| root_of(conn, config).await);
     pool.close().await;
-    opened
+    opened.map(|(_, sealed)| sealed)
 }
 
-async fn opens(conn: &mut Conn<'_>, config: &StoreConfig) -> Result<bool, Failure> {
+/// The root secret, and whether it was sealed.
+async fn root_of(conn: &mut Conn<'_>, config: &StoreConfig) -> Result<(Secret<32>, bool), Failure> {
     let missing = || StoreError::Inconsistent("the store has no name yet".to_owned());
     let id = id_of(conn).await?.ok_or_else(missing)?;
     let sql = "select value from meta where name = 'root-secret'";
     let stored = fetch_one(conn, "meta", sql, vec![]).await?;
     let stored = stored.ok_or_else(missing)?.bytes("value")?;
-    let (_, sealed) = seal::open(&stored, config.seal_key.as_ref(), &id)?;
-    Ok(sealed)
+    Ok(seal::open(&stored, config.seal_key.as_ref(), &id)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_of_a_store_is_named_in_two_forms() {
+        for (url, path) in [
+            ("sqlite:data/desist.db", Some("data/desist.db")),
+            ("sqlite://data/desist.db", Some("data/desist.db")),
+            ("sqlite:///var/desist.db", Some("/var/desist.db")),
+            ("postgres://localhost/desist", None),
+        ] {
+            assert_eq!(sqlite_path(url), path.map(Path::new), "{url}");
+        }
+    }
 }

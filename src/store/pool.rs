@@ -55,6 +55,12 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code.parse::<u32>().is_ok_and(|code| code & 0xff == 5))
 }
 
+/// The file of a store on SQLite, of which `url` is `sqlite:PATH` or `sqlite://PATH`.
+pub fn sqlite_path(url: &str) -> Option<&Path> {
+    let path = url.strip_prefix("sqlite:")?;
+    Some(Path::new(path.strip_prefix("//").unwrap_or(path)))
+}
+
 /// The connections of either engine.
 #[derive(Debug, Clone)]
 pub(super) enum Pool {
@@ -114,8 +120,8 @@ pub(super) enum Conn<'c> {
 impl Pool {
     /// Opens the connections that `url` names.
     pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
-        if let Some(path) = url.strip_prefix("sqlite:") {
-            return Self::open_sqlite(Path::new(path.strip_prefix("//").unwrap_or(path))).await;
+        if let Some(path) = sqlite_path(url) {
+            return Self::open_sqlite(path).await;
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             return Self::open_postgres(url).await;

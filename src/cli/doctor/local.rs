@@ -79,7 +79,7 @@ fn room(path: &Path, floor: u64) -> Finding {
 
 async fn the_store(config: &Config) -> Finding {
     let wanted = config.store_config();
-    let what = if wanted.url.starts_with("sqlite:") {
+    let what = if store::sqlite_path(&wanted.url).is_some() {
         "store (SQLite)"
     } else {
         "store (PostgreSQL)"
