@@ -45,6 +45,9 @@ pub struct Answers {
 /// Addresses that are looked up together.
 const TOGETHER: usize = 4096;
 
+/// Up to so many are looked up one by one: to go through all parts of the index takes longer.
+const FEW: usize = 16;
+
 impl Check {
     /// Prepares the question: `stream` `None` counts every scope.
     pub fn new(
@@ -78,6 +81,29 @@ impl Check {
 
     /// What stops mail to each of these, by their places in the list, ascending.
     pub fn addresses<T: AsRef<str>>(&self, texts: &[T]) -> Answers {
+        if texts.len() <= FEW {
+            self.one_by_one(texts)
+        } else {
+            self.together(texts)
+        }
+    }
+
+    fn one_by_one<T: AsRef<str>>(&self, texts: &[T]) -> Answers {
+        let mut answers = Answers::default();
+        let mut reader = AddressReader::default();
+        for (index, text) in texts.iter().enumerate() {
+            match reader.read(text.as_ref()) {
+                Ok(address) => {
+                    let hit = self.address(address);
+                    answers.suppressed.extend(hit.map(|hit| (index, hit)));
+                }
+                Err(error) => answers.errors.push((index, error)),
+            }
+        }
+        answers
+    }
+
+    fn together<T: AsRef<str>>(&self, texts: &[T]) -> Answers {
         let mut answers = Answers::default();
         let mut batch = Batch::default();
         let mut reader = AddressReader::default();

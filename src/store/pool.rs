@@ -121,10 +121,10 @@ impl Pool {
     /// Opens the connections that `url` names.
     pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
         if let Some(path) = sqlite_path(url) {
-            return Self::open_sqlite(path).await;
+            return Box::pin(Self::open_sqlite(path)).await;
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Self::open_postgres(url).await;
+            return Box::pin(Self::open_postgres(url)).await;
         }
         Err(StoreError::Refused(
             "the store's URL is sqlite:PATH or postgres://…".to_owned(),
@@ -245,10 +245,13 @@ impl Pool {
     }
 
     /// A connection that may write.
+    ///
+    // The driver's futures are large, and whatever waits for the store, a handler that hardly ever
+    // does as well, would be as large and copied as often: so they stand on the heap.
     pub(super) async fn writer(&self) -> Result<Connection, StoreError> {
         let engine = match self {
-            Self::Sqlite { writer, .. } => Engine::Sqlite(writer.acquire().await?),
-            Self::Postgres { pool, .. } => Engine::Postgres(pool.acquire().await?),
+            Self::Sqlite { writer, .. } => Engine::Sqlite(Box::pin(writer.acquire()).await?),
+            Self::Postgres { pool, .. } => Engine::Postgres(Box::pin(pool.acquire()).await?),
         };
         Ok(Connection {
             engine,
@@ -259,8 +262,12 @@ impl Pool {
     /// A connection for reading.
     pub(super) async fn reader(&self) -> Result<Connection, StoreError> {
         let (engine, closes) = match self {
-            Self::Sqlite { readers, .. } => (Engine::Sqlite(readers.acquire().await?), false),
-            Self::Postgres { pool, .. } => (Engine::Postgres(pool.acquire().await?), true),
+            Self::Sqlite { readers, .. } => {
+                (Engine::Sqlite(Box::pin(readers.acquire()).await?), false)
+            }
+            Self::Postgres { pool, .. } => {
+                (Engine::Postgres(Box::pin(pool.acquire()).await?), true)
+            }
         };
         Ok(Connection { engine, closes })
     }

@@ -2,14 +2,15 @@
 //!
 //! HKDF-SHA256 (RFC 5869) without salt; the info is `desist/1/signing/TENANT/SERIAL` or
 //! `desist/1/address/TENANT/GENERATION` in ASCII, the length 32 bytes. Only the extracted secret is
-//! kept: a key is expanded when it is used, so that a tenant costs 4 bytes and a key of it 16.
+//! kept: a key is expanded when it is used, so that a key costs 16 bytes. The address keys of a tenant
+//! that is asked about are kept from then on: a check asks for them each time.
 //!
 //! Invariants: MACs are compared in one function, in constant time. Every signing key whose serial
 //! has the token's number modulo 16 is tried, for both uses. No secret is ever printed.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -31,6 +32,8 @@ pub struct Keyring(Arc<Inner>);
 struct Inner {
     /// Ascending.
     tenants: Box<[TenantId]>,
+    /// Of each of these tenants, once somebody has asked for them.
+    address_keys: Box<[OnceLock<AddressKeys>]>,
     /// Of these tenants alone, ascending by tenant and serial, each serial once.
     keys: Box<[SigningKey]>,
     material: Material,
@@ -104,7 +107,8 @@ impl From<TokenError> for Failure {
 }
 
 impl Keyring {
-    /// Derives from the directory. Costs nothing a tenant: keys are derived when they are used.
+    /// Derives from the directory. Costs next to nothing a tenant: keys are derived when they are
+    /// used.
     pub fn new(directory: &Directory) -> Self {
         // HKDF-Extract; no salt means as many zero bytes as the hash is long (RFC 5869 §2.2).
         let extracted = hmac_sha256(&Secret::new([0; 32]), &[directory.root.expose()]);
@@ -152,6 +156,7 @@ impl Keyring {
         keys.sort_unstable();
         keys.dedup_by_key(|key| (key.tenant, key.serial));
         Self(Arc::new(Inner {
+            address_keys: tenants.iter().map(|_| OnceLock::new()).collect(),
             tenants: tenants.into(),
             keys: keys.into(),
             material,
@@ -239,8 +244,20 @@ impl Keyring {
         self.address_keys(tenant).recipient_keys(address).collect()
     }
 
-    /// A tenant's address keys of every generation in use, derived once for many addresses.
+    /// A tenant's address keys of every generation in use. Derived when they are first asked for.
     pub fn address_keys(&self, tenant: TenantId) -> AddressKeys {
+        let place = self.0.tenants.binary_search(&tenant).ok();
+        let kept = place.and_then(|place| self.0.address_keys.get(place));
+        kept.map_or_else(
+            || AddressKeys(Arc::default()),
+            |kept| {
+                kept.get_or_init(|| self.derive_address_keys(tenant))
+                    .clone()
+            },
+        )
+    }
+
+    fn derive_address_keys(&self, tenant: TenantId) -> AddressKeys {
         let generations = self.generations(tenant);
         let secrets = generations
             .iter()
@@ -315,8 +332,9 @@ impl fmt::Debug for Keyring {
 }
 
 /// One tenant's address keys, the newest generation first. Empty for a tenant that does not exist.
+/// Cheap to clone.
 #[derive(Clone)]
-pub struct AddressKeys(Vec<Hmac<Sha256>>);
+pub struct AddressKeys(Arc<[Hmac<Sha256>]>);
 
 impl AddressKeys {
     /// The recipient's key under each generation, the newest first.

@@ -1,5 +1,6 @@
 //! Request bodies: read within limits of size, time and memory, then as JSON.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,8 @@ const PERMIT_BYTES: usize = 1024;
 pub(super) const SMALL: usize = 64 * 1024;
 /// The part of the budget that is kept for small bodies: an eighth.
 const SMALL_PART: usize = 8;
+/// Octets of a media type that are looked at, and repeated to the caller.
+const LONGEST_MEDIA_TYPE: usize = 100;
 /// The least that is taken for a body whose length is not announced.
 const STEP: usize = 4 * 1024;
 /// Up to this a body's share doubles when it is used up; beyond, it grows by a quarter.
@@ -313,14 +316,13 @@ impl<'de> Deserialize<'de> for Nothing {
 }
 
 /// The type and subtype, lower-case, without parameters.
-pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
+pub(super) fn media_type(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let essence = text.split(';').next().unwrap_or(text).trim();
-    Some(
-        essence
-            .chars()
-            .take(100)
-            .collect::<String>()
-            .to_ascii_lowercase(),
-    )
+    let essence = essence.get(..LONGEST_MEDIA_TYPE).unwrap_or(essence);
+    Some(if essence.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(essence.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(essence)
+    })
 }
