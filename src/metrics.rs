@@ -11,6 +11,9 @@ mod reporters;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
+
 use self::families::Families;
 use crate::model::bounce::{BounceClass, Severity};
 use crate::model::event::{EventKind, FoundIn, HoldReason, Proof};
@@ -259,6 +262,19 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
+    /// What counts the answers of `200` of a route that is asked very often.
+    pub fn often(&self, listener: &'static str, route: &'static str) -> OftenAnswered {
+        let labels = [("listener", listener), ("route", route)];
+        let status = [("status", 200)];
+        let requests = self
+            .0
+            .http_requests
+            .get_or_create(&(labels, status))
+            .clone();
+        let seconds = self.0.http_request_seconds.get_or_create(&labels).clone();
+        OftenAnswered { requests, seconds }
+    }
+
     /// A group of arrivals was made durable.
     pub fn journal_commit(&self) {
         self.0.journal_commits.inc();
@@ -332,6 +348,21 @@ impl Metrics {
     /// The text form, `OpenMetrics` 1.0; see [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
         self.0.render()
+    }
+}
+
+/// Counts like [`Metrics::http_request`], without looking for its labels each time.
+#[derive(Debug, Clone)]
+pub struct OftenAnswered {
+    requests: Counter,
+    seconds: Histogram,
+}
+
+impl OftenAnswered {
+    /// A request was answered with `200`.
+    pub fn answered(&self, took: Duration) {
+        self.requests.inc();
+        self.seconds.observe(took.as_secs_f64());
     }
 }
 

@@ -158,8 +158,7 @@ impl ApiKeys {
     pub async fn verify(&self, text: &str) -> Result<Arc<ApiKey>, VerifyError> {
         let prefix = prefix_of(text).ok_or(VerifyError::Invalid)?;
         let key = self.by_prefix(prefix).await?.ok_or(VerifyError::Invalid)?;
-        let same = key.hash.ct_eq(Digest::of(text.as_bytes()).as_bytes());
-        if bool::from(same) {
+        if is_of(&key, text) {
             self.count(prefix)?;
             Ok(key)
         } else {
@@ -167,8 +166,17 @@ impl ApiKeys {
         }
     }
 
+    /// The key of this text, if it is remembered and need not be confirmed yet. Its use is still to
+    /// be [counted](Self::count).
+    pub fn known(&self, text: &str) -> Option<Arc<ApiKey>> {
+        let prefix = prefix_of(text)?;
+        let now = self.0.clock.tick();
+        let key = self.memory(|memory| memory.known(prefix, now))?;
+        is_of(&key, text).then_some(key)
+    }
+
     /// Counts a use of a key. Whoever knows its prefix alone is not counted.
-    fn count(&self, prefix: &str) -> Result<(), VerifyError> {
+    pub fn count(&self, prefix: &str) -> Result<(), VerifyError> {
         let Some(calls) = &self.0.calls else {
             return Ok(());
         };
@@ -327,7 +335,19 @@ enum Recalled {
     Nothing,
 }
 
+/// Compares in constant time.
+fn is_of(key: &ApiKey, text: &str) -> bool {
+    let same = key.hash.ct_eq(Digest::of(text.as_bytes()).as_bytes());
+    bool::from(same)
+}
+
 impl Memory {
+    fn known(&mut self, prefix: &str, now: Tick) -> Option<Arc<ApiKey>> {
+        let known = self.known.get_mut(prefix)?;
+        known.used = true;
+        (now < known.until).then(|| Arc::clone(&known.key))
+    }
+
     fn recall(&mut self, prefix: &str, now: Tick) -> Recalled {
         if let Some(known) = self.known.get_mut(prefix) {
             known.used = true;

@@ -56,6 +56,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::body::{Budget, Share};
+use self::check::QuickCheck;
 use self::openapi::Documents;
 use self::pieces::Pieces;
 use self::problem::{Kind, Problem};
@@ -63,6 +64,7 @@ use self::request_id::{RequestId, RequestIds};
 use self::tenant_names::TenantNames;
 use crate::app::App;
 use crate::app::api_keys::ApiKeys;
+use crate::http::connection::Answering;
 
 pub use self::check::SpoolPlace;
 pub use self::openapi::document;
@@ -131,30 +133,43 @@ impl Deref for Api {
 /// [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo); without it nobody counts as local.
 pub fn router(app: App, limits: &Limits, stop: CancellationToken) -> Router {
     let keys = ApiKeys::new(app.store.clone(), app.clock.clone());
-    router_with(keys, app, limits, stop)
+    Api::new(keys, app, limits, stop).router()
 }
 
-/// [`router`] with keys that somebody keeps confirmed.
-pub fn router_with(keys: ApiKeys, app: App, limits: &Limits, stop: CancellationToken) -> Router {
-    let (routes, _) = described().split_for_parts();
-    let api = Api(Arc::new(Reach {
-        app,
-        keys,
-        budget: Budget::new(limits),
-        bulk: Arc::new(Semaphore::new(limits.bulk_checks.max(1))),
-        bulk_checks: limits.bulk_checks.max(1),
-        spools: limits.spools.clone(),
-        documents: Documents::new(),
-        tenant_names: TenantNames::default(),
-        requests: RequestIds::new(),
-        stop,
-    }));
-    routes
-        .route("/problems/{code}", get(docs::problem))
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
-        .layer(middleware::from_fn_with_state(api.clone(), every_call))
-        .with_state(api)
+/// [`router`] with keys that somebody keeps confirmed, and the short way to a check.
+pub fn answering(keys: ApiKeys, app: App, limits: &Limits, stop: CancellationToken) -> Answering {
+    let api = Api::new(keys, app, limits, stop);
+    Answering {
+        router: api.clone().router(),
+        shortcut: Some(Arc::new(QuickCheck::new(api))),
+    }
+}
+
+impl Api {
+    fn new(keys: ApiKeys, app: App, limits: &Limits, stop: CancellationToken) -> Self {
+        Self(Arc::new(Reach {
+            app,
+            keys,
+            budget: Budget::new(limits),
+            bulk: Arc::new(Semaphore::new(limits.bulk_checks.max(1))),
+            bulk_checks: limits.bulk_checks.max(1),
+            spools: limits.spools.clone(),
+            documents: Documents::new(),
+            tenant_names: TenantNames::default(),
+            requests: RequestIds::new(),
+            stop,
+        }))
+    }
+
+    fn router(self) -> Router {
+        let (routes, _) = described().split_for_parts();
+        routes
+            .route("/problems/{code}", get(docs::problem))
+            .fallback(no_such_path)
+            .method_not_allowed_fallback(no_such_method)
+            .layer(middleware::from_fn_with_state(self.clone(), every_call))
+            .with_state(self)
+    }
 }
 
 /// Every call that the OpenAPI document describes.
@@ -250,14 +265,19 @@ async fn answered(api: &Api, request: Request, next: Next, id: RequestId) -> Res
     };
     let mut response = long(api, response, is_read);
     counted.ended(api, id, response.status());
-    let headers = response.headers_mut();
-    id.put_into(headers);
-    keep_private(headers);
+    complete(&mut response, id);
     let still_read = response.extensions().get::<unread::ReadWhileAnswered>();
     if still_read.is_none() {
         unread.discard().await;
     }
     response
+}
+
+/// The headers of every answer.
+fn complete(response: &mut Response, id: RequestId) {
+    let headers = response.headers_mut();
+    id.put_into(headers);
+    keep_private(headers);
 }
 
 /// Whether a call changes nothing: then it can be refused when it has been answered.

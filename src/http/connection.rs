@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::response::IntoResponse as _;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -34,7 +35,7 @@ use crate::net::stop::{Stop, contain};
 use crate::net::tls::{Handshakes, Tls};
 use crate::net::woken::Woken;
 
-pub use self::routes::Routes;
+pub use self::routes::{Answer, Answering, Routes, Shortcut};
 
 /// What one connection may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,23 +197,39 @@ impl Server {
         request: Request<Incoming>,
         peer: SocketAddr,
         activity: &Arc<Activity>,
-    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + use<> {
-        let router = self.router.current();
+    ) -> impl Future<Output = Result<Response<Counted>, Infallible>> + Send + use<> {
         let busy = activity.begin();
-        let mut request = request.map(|body| Body::new(Timed::new(body, &self.limits)));
-        request.extensions_mut().insert(ConnectInfo(peer));
+        let answer = self.answer(request, peer);
         async move {
-            let response = match contain(router.oneshot(request)).await {
-                Some(Ok(response)) => response,
-                Some(Err(never)) => match never {},
-                None => {
-                    let mut response = Response::new(Body::empty());
-                    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                    response
-                }
-            };
-            Ok(response.map(|body| Body::new(Counted::new(body, busy))))
+            let response = contain(answer).await.unwrap_or_else(|| {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                response
+            });
+            Ok(response.map(|body| Counted::new(body, busy)))
         }
+    }
+
+    fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+        let answering = self.router.current();
+        let mut request = Some(request.map(|body| Timed::new(body, &self.limits)));
+        if let Some(shortcut) = &answering.shortcut
+            && let Some(answer) = shortcut.take(&mut request)
+        {
+            return answer;
+        }
+        let router = answering.router.clone();
+        Box::pin(async move {
+            let Some(request) = request else {
+                return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+            };
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            match router.oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        })
     }
 
     /// Returns when the connection was idle for long, or is old.

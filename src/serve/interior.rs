@@ -273,7 +273,7 @@ impl Interior {
         running.of_the_api.spawn(async move {
             confirming.await;
         });
-        routes.replace(api::router_with(keys, app, &limits, stop));
+        routes.replace(api::answering(keys, app, &limits, stop));
         running.announcer.api(&running.listening);
         running.ready.send_replace(true);
     }

@@ -43,6 +43,7 @@ mod poison;
 mod postgres;
 mod pressure;
 mod privacy;
+mod quick_check;
 mod reading;
 mod reading_defects;
 mod readme;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -89,6 +90,11 @@ impl Budget {
         Ok(Share {
             _permit: Some(self.take(bytes, part)?),
         })
+    }
+
+    /// Longest body, in octets.
+    pub(super) const fn largest(&self) -> usize {
+        self.largest
     }
 
     fn too_large(&self) -> Problem {
@@ -203,6 +209,18 @@ impl Body {
 
     async fn read(request: Request, budget: &Budget) -> Result<Self, Problem> {
         let announced = announced(request.headers());
+        Self::collect(request.into_body(), announced, budget).await
+    }
+
+    /// Reads a body that may be announced to have so many octets.
+    pub(super) async fn collect<B>(
+        mut body: B,
+        announced: Option<usize>,
+        budget: &Budget,
+    ) -> Result<Self, Problem>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+    {
         if announced.is_some_and(|announced| announced > budget.largest) {
             return Err(budget.too_large());
         }
@@ -213,7 +231,6 @@ impl Body {
             share: None,
             shared: 0,
         };
-        let mut body = request.into_body();
         let mut patience = Patience::new(budget.patience);
         loop {
             let frame = patience.within(body.frame()).await.ok_or_else(|| {
@@ -237,7 +254,8 @@ impl Body {
     }
 }
 
-fn announced(headers: &HeaderMap) -> Option<usize> {
+/// The length that a body is announced to have, in octets.
+pub(super) fn announced(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
@@ -110,6 +111,31 @@ impl FromRequestParts<Api> for LocalOrRead {
     }
 }
 
+/// Who may check, and for whom, as far as it takes nobody's answer to know: a key that is remembered
+/// and a tenant that is here.
+pub(super) fn known(headers: &HeaderMap, api: &Api) -> Option<TenantId> {
+    let key = api.keys.known(bearer(headers)?)?;
+    if !key.scopes.contains(&KeyScope::Check) && !key.scopes.contains(&KeyScope::Admin) {
+        return None;
+    }
+    let named = headers.get(TENANT_HEADER).map(|name| name.to_str().ok());
+    let tenant = match (named, key.tenant) {
+        (None, Some(own)) => own,
+        (named, own) => {
+            let name = named.map_or(Some(DEFAULT_TENANT), |name| name.map(str::trim))?;
+            named_so(api, name).filter(|found| own.is_none_or(|own| own == *found))?
+        }
+    };
+    api.keys.count(&key.prefix).ok()?;
+    Some(tenant)
+}
+
+/// The key of `Authorization: Bearer KEY` (RFC 6750 §2.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
 async fn verify(parts: &Parts, api: &Api) -> Result<Arc<ApiKey>, Problem> {
     let missing = || {
         Problem::unauthorized(
@@ -117,14 +143,7 @@ async fn verify(parts: &Parts, api: &Api) -> Result<Arc<ApiKey>, Problem> {
             CHALLENGE,
         )
     };
-    let given = parts.headers.get(AUTHORIZATION).ok_or_else(missing)?;
-    let text = given
-        .to_str()
-        .ok()
-        .and_then(|text| text.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, key)| key.trim())
-        .ok_or_else(missing)?;
+    let text = bearer(&parts.headers).ok_or_else(missing)?;
     api.keys.verify(text).await.map_err(|error| match error {
         VerifyError::Invalid => Problem::unauthorized("the API key is not valid", WRONG_KEY),
         VerifyError::TooOften(wait) => too_often(wait),

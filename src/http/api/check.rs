@@ -7,6 +7,7 @@
 
 mod block;
 mod lines;
+mod quick;
 mod spool;
 
 use std::borrow::Cow;
@@ -19,6 +20,7 @@ use utoipa::ToSchema;
 
 use self::block::Form;
 use self::lines::LinesParameters;
+pub(super) use self::quick::QuickCheck;
 pub use self::spool::SpoolPlace;
 use super::Api;
 use super::body::{Body, JsonBody, media_type};

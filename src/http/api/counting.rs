@@ -5,6 +5,7 @@ use http::StatusCode;
 
 use super::Api;
 use super::request_id::RequestId;
+use crate::metrics::OftenAnswered;
 use crate::model::clock::Tick;
 
 /// Every pattern, as the metrics' label.
@@ -52,6 +53,7 @@ const ROUTES: &[&str] = &[
 pub(super) struct Counted {
     route: &'static str,
     begun: Tick,
+    often: Option<OftenAnswered>,
 }
 
 /// A call begins.
@@ -60,6 +62,16 @@ pub(super) fn begun(api: &Api, request: &Request) -> Counted {
     Counted {
         route: pattern.map_or("other", |pattern| label(pattern.as_str())),
         begun: api.app.clock.tick(),
+        often: None,
+    }
+}
+
+/// A call of that route, which is answered very often, begins.
+pub(super) fn begun_often(api: &Api, route: &'static str, often: &OftenAnswered) -> Counted {
+    Counted {
+        route,
+        begun: api.app.clock.tick(),
+        often: Some(often.clone()),
     }
 }
 
@@ -67,11 +79,15 @@ impl Counted {
     /// Counts its answer and its time.
     pub(super) fn ended(self, api: &Api, request: RequestId, status: StatusCode) {
         let took = api.app.clock.tick().since(self.begun);
-        let Self { route, .. } = self;
+        let Self { route, often, .. } = self;
         tracing::debug!(%request, route, status = status.as_u16(), ?took, "a call of the API");
-        api.app
-            .metrics
-            .http_request("api", route, status.as_u16(), took);
+        match often {
+            Some(often) if status == StatusCode::OK => often.answered(took),
+            _ => {
+                let status = status.as_u16();
+                api.app.metrics.http_request("api", route, status, took);
+            }
+        }
     }
 }
 

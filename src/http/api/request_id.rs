@@ -62,6 +62,11 @@ impl RequestId {
         CURRENT.scope(self, call)
     }
 
+    /// What is done for this call at once.
+    pub(super) fn within_now<T>(self, act: impl FnOnce() -> T) -> T {
+        CURRENT.sync_scope(self, act)
+    }
+
     /// Tells the caller.
     pub(super) fn put_into(self, headers: &mut HeaderMap) {
         if let Ok(value) = HeaderValue::try_from(self.to_string()) {

@@ -1,7 +1,6 @@
 //! What an answer leaves unread of a body. A connection that is closed while its peer still sends
 //! loses the answer: the peer sees a broken pipe instead of a `401` that says what is wrong.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -9,6 +8,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
+use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
 
 /// Bytes of an unread body that are still read and thrown away.
@@ -39,12 +39,31 @@ pub(super) fn watched(request: Request) -> (Request, Unread) {
 impl Unread {
     /// Reads the rest of a short body, before the answer.
     pub(super) async fn discard(self) {
-        if let Some(body) = self.0
-            && !body.is_end_stream()
-        {
-            // Whether the rest came, failed or was too long: the answer is the same.
-            drop(tokio::time::timeout(PATIENCE, body.exhaust()).await);
+        if let Some(body) = self.0 {
+            discard(body).await;
         }
+    }
+}
+
+/// Reads the rest of a short body, before the answer.
+pub(super) async fn discard<B: HttpBody<Data = Bytes> + Unpin>(body: B) {
+    if !body.is_end_stream() {
+        // Whether the rest came, failed or was too long: the answer is the same.
+        drop(tokio::time::timeout(PATIENCE, exhaust(body)).await);
+    }
+}
+
+async fn exhaust<B: HttpBody<Data = Bytes> + Unpin>(mut body: B) {
+    if body.size_hint().lower() > DISCARDED {
+        return;
+    }
+    let mut read: u64 = 0;
+    while read <= DISCARDED {
+        let Some(Ok(frame)) = body.frame().await else {
+            return;
+        };
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        read = read.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
     }
 }
 
@@ -56,19 +75,6 @@ impl Shared {
     fn with<T>(&self, act: impl FnOnce(Pin<&mut Body>) -> T) -> T {
         let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         act(Pin::new(&mut body))
-    }
-
-    async fn exhaust(&self) {
-        if self.size_hint().lower() > DISCARDED {
-            return;
-        }
-        let mut read: u64 = 0;
-        while read <= DISCARDED {
-            let frame = poll_fn(|cx| self.with(|body| body.poll_frame(cx))).await;
-            let Some(Ok(frame)) = frame else { return };
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            read = read.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
-        }
     }
 }
 

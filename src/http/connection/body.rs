@@ -19,7 +19,8 @@ use super::{Busy, Limits};
 pub struct TooSlow;
 
 /// A request's body that must keep coming. The time counts only while somebody waits for it.
-pub(super) struct Timed {
+#[derive(Debug)]
+pub struct Timed {
     body: Incoming,
     /// Of who waits for the next piece.
     next: Patience,
@@ -71,6 +72,7 @@ impl hyper::body::Body for Timed {
 }
 
 /// An answer's body; its request counts as at hand until it is sent or dropped.
+#[derive(Debug)]
 pub(super) struct Counted {
     body: Body,
     _busy: Busy,
