@@ -1,7 +1,6 @@
 //! API keys: `desist_PREFIX_SECRET`, of which only the SHA-256 is stored.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -291,7 +290,8 @@ impl ApiKeys {
             return Ok(false);
         }
         let removed = self.0.store.remove_api_key(prefix).await?;
-        self.memory(|memory| memory.known.remove(prefix));
+        let now = self.0.clock.tick();
+        self.memory(|memory| memory.remember(prefix, None, now));
         Ok(removed)
     }
 
@@ -303,6 +303,7 @@ impl ApiKeys {
             Recalled::Stale(key) => Some(key),
             Recalled::Nothing => None,
         };
+        let begun = now;
         let asked = self.0.store.api_key(prefix);
         let answer = match &stale {
             None => asked.await,
@@ -317,7 +318,7 @@ impl ApiKeys {
             (Err(error), _) => return Err(error),
         };
         let now = self.0.clock.tick();
-        self.memory(|memory| memory.remember(prefix, found.clone(), now));
+        self.memory(|memory| memory.learned(prefix, found.clone(), begun, now));
         Ok(found)
     }
 
@@ -365,11 +366,21 @@ impl Memory {
     }
 
     fn remember(&mut self, prefix: &str, found: Option<Arc<ApiKey>>, now: Tick) {
+        self.learned(prefix, found, now, now);
+    }
+
+    /// What the store said at `now`, asked at `begun`. Whoever asked about a key before it was
+    /// removed here does not bring it back.
+    fn learned(&mut self, prefix: &str, found: Option<Arc<ApiKey>>, begun: Tick, now: Tick) {
         let until = now.after(FRESH);
         match found {
             Some(key) => {
+                let unknown = self.unknown.get(prefix);
+                if unknown.is_some_and(|until| *until >= begun.after(FRESH)) {
+                    return;
+                }
                 self.unknown.remove(prefix);
-                make_room(&mut self.known, |known| known.until);
+                make_room(&mut self.known, prefix, |known| known.until);
                 let known = Known {
                     key,
                     until,
@@ -379,7 +390,7 @@ impl Memory {
             }
             None => {
                 self.known.remove(prefix);
-                make_room(&mut self.unknown, |until| *until);
+                make_room(&mut self.unknown, prefix, |until| *until);
                 self.unknown.insert(prefix.to_owned(), until);
             }
         }
@@ -415,15 +426,25 @@ impl Memory {
     }
 }
 
-/// Drops the older half of a full memory, so that one more never costs a search each time.
-fn make_room<K: Hash + Eq, V>(memory: &mut HashMap<K, V>, until: impl Fn(&V) -> Tick) {
-    if memory.len() < REMEMBERED {
+/// Drops the older half of a full memory, if this prefix is one more, so that one more never costs
+/// a search each time. Of those that are as old as the middle one some stay: they may all be.
+fn make_room<V>(memory: &mut HashMap<String, V>, prefix: &str, until: impl Fn(&V) -> Tick) {
+    if memory.len() < REMEMBERED || memory.contains_key(prefix) {
         return;
     }
     let mut ages: Vec<Tick> = memory.values().map(&until).collect();
-    let (_, middle, _) = ages.select_nth_unstable(REMEMBERED / 2);
+    let (_, middle, younger) = ages.select_nth_unstable(REMEMBERED / 2);
     let middle = *middle;
-    memory.retain(|_, value| until(value) > middle);
+    let younger = younger.iter().filter(|age| **age > middle).count();
+    let mut as_old = (REMEMBERED / 2).saturating_sub(younger);
+    memory.retain(|_, value| {
+        let age = until(value);
+        if age == middle && as_old > 0 {
+            as_old -= 1;
+            return true;
+        }
+        age > middle
+    });
 }
 
 /// The visible part of a text that has the form of a key.
@@ -451,6 +472,40 @@ mod tests {
             name: String::new(),
             created: Timestamp::default(),
         })
+    }
+
+    #[test]
+    fn a_full_memory_keeps_half_even_if_all_are_as_old() {
+        let mut memory = Memory::default();
+        let now = Tick::default();
+        let name = |number: usize| format!("{number:08}");
+        for number in 0..REMEMBERED {
+            memory.remember(&name(number), Some(key(&name(number))), now);
+        }
+        assert_eq!(memory.known.len(), REMEMBERED);
+        // One that is there already is not one more.
+        memory.remember(&name(7), Some(key(&name(7))), now);
+        assert_eq!(memory.known.len(), REMEMBERED);
+        memory.remember(&name(REMEMBERED), Some(key("x")), now);
+        assert_eq!(memory.known.len(), REMEMBERED / 2 + 1);
+    }
+
+    #[test]
+    fn whoever_asked_before_a_key_was_removed_does_not_bring_it_back() {
+        let mut memory = Memory::default();
+        let at = |seconds: u64| Tick::default().after(Duration::from_secs(seconds));
+        memory.remember("abcdefg2", None, at(5));
+        memory.learned("abcdefg2", Some(key("abcdefg2")), at(4), at(6));
+        assert!(matches!(
+            memory.recall("abcdefg2", at(7)),
+            Recalled::Unknown
+        ));
+        // Made anew by another node, and asked about after that.
+        memory.remember("abcdefg2", Some(key("abcdefg2")), at(8));
+        assert!(matches!(
+            memory.recall("abcdefg2", at(9)),
+            Recalled::Known(_)
+        ));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::model::clock::{Clock, Timestamp};
 use crate::model::event::{Detail, Event, EventId, EventKind, Proof};
 use crate::model::receipt::{Receipt, ReceiptId, ReceiptState};
 use crate::model::tenant::TenantId;
-use crate::store::{Alarm, AlarmKind, Store, StoreError, Verdict};
+use crate::store::{self, Alarm, AlarmKind, Store, StoreError, Verdict};
 
 /// What the pipeline works with.
 #[derive(Debug, Clone)]
@@ -291,20 +291,19 @@ impl Ingest {
 
     async fn record(&self, batch: &[Verdict]) -> Result<Option<Recorded>, StoreError> {
         let started = self.clock.tick();
-        let result = self.store.record(batch, self.clock.now()).await;
+        let mut recorded = store::Recorded::default();
+        let result = self
+            .store
+            .record_into(&mut recorded, batch, self.clock.now())
+            .await;
         let what = match &result {
-            Ok(_) => BatchResult::Stored,
+            Ok(()) => BatchResult::Stored,
             Err(StoreError::Refused(_)) => BatchResult::Refused,
             Err(_) => BatchResult::Unavailable,
         };
         self.metrics
             .store_batch(what, self.clock.tick().since(started));
-        let recorded = result?;
-        self.follower.wake();
-        if let Err(error) = self.journal.done(&ids(batch)).await {
-            // Harmless: after a restart they are offered again and found in the store.
-            tracing::error!(%error, "cannot mark as shipped");
-        }
+        // Also what was committed before something failed: nobody else will tell of it.
         let new: HashSet<_> = recorded.new.iter().copied().collect();
         let news = || {
             batch
@@ -313,6 +312,12 @@ impl Ingest {
         };
         news().for_each(|verdict| self.count(verdict));
         recorded.tell(&self.metrics);
+        result?;
+        self.follower.wake();
+        if let Err(error) = self.journal.done(&ids(batch)).await {
+            // Harmless: after a restart they are offered again and found in the store.
+            tracing::error!(%error, "cannot mark as shipped");
+        }
         let accepted = news().map(|verdict| verdict.receipt.at).collect();
         Ok(recorded.seq.map(|seq| Recorded { seq, accepted }))
     }

@@ -147,6 +147,15 @@ impl Store {
         Ok((changes, reached))
     }
 
+    /// The last change up to a place, if it is still kept, and the greatest place that a change has
+    /// been forgotten of.
+    pub async fn last_change(&self, seq: u64) -> Result<(Option<Change>, u64), StoreError> {
+        let (sql, values) = last_change_up_to(seq);
+        let rows = read!(self.pool, |conn| fetch(conn, "changes", sql, values).await)?;
+        let (place, changes) = bounds_and_changes(&rows)?;
+        Ok((changes.into_iter().next(), place.trimmed))
+    }
+
     /// Events behind `after`, in the order of the feed; likewise, but all are kept.
     pub async fn events(
         &self,
@@ -180,16 +189,25 @@ pub(super) fn changes_behind(
     limit: u32,
 ) -> (String, Vec<Value>) {
     let behind = behind(tenant, after, limit);
-    let sql = format!(
+    let which = format!("{} order by seq limit $1", behind.to_where());
+    (bounds_and(&which), behind.values)
+}
+
+/// The statement that reads the last change up to a place, likewise.
+pub(super) fn last_change_up_to(seq: u64) -> (String, Vec<Value>) {
+    let which = "where seq <= $1 order by seq desc limit 1";
+    (bounds_and(which), values![seq])
+}
+
+fn bounds_and(which: &str) -> String {
+    format!(
         "select seq, trimmed, null as op, null as tenant, null as recipient, null as scope,
                 null as reason, null as address
          from feed where id = 1
          union all select * from
               (select seq, at, op, tenant, recipient, scope, reason, address
-               from changes {} order by seq limit $1) c",
-        behind.to_where()
-    );
-    (sql, behind.values)
+               from changes {which}) c"
+    )
 }
 
 /// The statement that reads events; each row has the feed's bounds too.

@@ -51,7 +51,8 @@ impl Store {
         note: &str,
         now: Timestamp,
     ) -> Result<LiftedMany, StoreError> {
-        if note.trim().is_empty() {
+        let note = note.trim();
+        if note.is_empty() {
             return Err(lift::no_note());
         }
         write!(self.pool, |conn| end(conn, (tenant, filter), note, now)

@@ -5,7 +5,7 @@ use super::directory::{MAILBOXES, changed, lock_tenant, mailbox_of, refused, som
 use super::failure::{Failure, StoreError};
 use super::pool::{Conn, write};
 use super::sql::{execute, fetch_one, values};
-use super::tenants::{Put, owner_of};
+use super::tenants::{Put, one_at_a_time, owner_of};
 use crate::model::clock::Timestamp;
 use crate::model::mailbox::Mailbox;
 use crate::model::stream::StreamNumber;
@@ -76,6 +76,7 @@ impl Store {
 }
 
 async fn put(conn: &mut Conn<'_>, mailbox: &Mailbox) -> Result<Option<u64>, Failure> {
+    one_at_a_time(conn).await?;
     let before = one(conn, &mailbox.address).await?;
     let was = before.iter().filter_map(|before| before.tenant);
     let mut owners: Vec<TenantId> = was.chain(mailbox.tenant).collect();
@@ -113,8 +114,10 @@ async fn decide(
     mailbox: &Mailbox,
     shared: bool,
 ) -> Result<Result<Put<Mailbox>, MailboxRefusal>, Failure> {
-    if let Some(owner) = mailbox.tenant {
-        lock_tenant(conn, owner).await?;
+    match mailbox.tenant {
+        Some(owner) => lock_tenant(conn, owner).await?,
+        // Whoever claims the domain meanwhile, or makes another of nobody, waits.
+        None => one_at_a_time(conn).await?,
     }
     let (_, domain) = mailbox.address.rsplit_once('@').unwrap_or_default();
     let allowed = match owner_of(conn, domain).await? {

@@ -104,6 +104,13 @@ async fn the_feed_is_read_from_its_place_on() {
         assert!(plan.iter().any(|step| step == by), "{plan:?}");
         assert!(!plan.join(";").contains("TEMP B-TREE"), "{plan:?}");
     }
+    let (sql, _) = feed::last_change_up_to(7);
+    let plan_of_last = plan(&mut tables, &sql).await;
+    let by = "SEARCH changes USING INTEGER PRIMARY KEY (rowid<?)";
+    assert!(
+        plan_of_last.iter().any(|step| step == by),
+        "{plan_of_last:?}"
+    );
     let place = "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)";
     let complaint = Some(EventKind::Complaint);
     let of = |kind: Option<EventKind>, recipients: usize| EventFilter {

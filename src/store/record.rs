@@ -93,13 +93,25 @@ impl Store {
         verdicts: &[Verdict],
         now: Timestamp,
     ) -> Result<Recorded, StoreError> {
+        let mut recorded = Recorded::default();
+        self.record_into(&mut recorded, verdicts, now).await?;
+        Ok(recorded)
+    }
+
+    /// Likewise, and tells also what was committed before something failed: that will be known, and
+    /// nothing new, when the batch is tried again.
+    pub async fn record_into(
+        &self,
+        recorded: &mut Recorded,
+        verdicts: &[Verdict],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut batch: Vec<&Verdict> = verdicts.iter().collect();
         batch.sort_by_key(|verdict| verdict.receipt.id);
         batch.dedup_by_key(|verdict| verdict.receipt.id);
         for verdict in &batch {
             check(verdict)?;
         }
-        let mut recorded = Recorded::default();
         for part in batch.split_inclusive(|verdict| undo::takes_back(verdict)) {
             recorded.add(write!(self.pool, |conn| write_batch(
                 conn,
@@ -109,7 +121,7 @@ impl Store {
             )
             .await)?);
         }
-        Ok(recorded)
+        Ok(())
     }
 }
 

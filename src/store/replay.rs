@@ -102,9 +102,15 @@ impl Store {
         note: &str,
         now: Timestamp,
     ) -> Result<Corrected, Failure> {
-        let claimed = withdraw(conn, corrections, now).await?;
+        lock(conn, corrections).await?;
+        let taken = taken(conn, corrections).await?;
         let corrections: Vec<&Correction> = corrections
             .iter()
+            .filter(|one| one.new.iter().all(|event| !taken.contains(&event.id)))
+            .collect();
+        let claimed = withdraw(conn, &corrections, now).await?;
+        let corrections: Vec<&Correction> = corrections
+            .into_iter()
             .filter(|one| {
                 one.withdrawn
                     .iter()
@@ -218,10 +224,48 @@ fn event_id(row: &Row) -> Result<EventId, Failure> {
     })
 }
 
+/// Makes others that correct the same receipts wait, which one engine does by itself.
+async fn lock(conn: &mut Conn<'_>, corrections: &[Correction]) -> Result<(), Failure> {
+    if let Conn::Sqlite(_) = conn {
+        return Ok(());
+    }
+    // In one order, so that nobody waits for each other.
+    let ids: BTreeSet<ReceiptId> = corrections.iter().map(|one| one.receipt.id).collect();
+    let rows = ids.iter().map(|id| values![month(*id), *id]).collect();
+    let statement = ManyRows {
+        table: "receipts",
+        head: "select r.id from (",
+        tail: ") k join receipts r on r.month = k.column1 and r.id = k.column2
+               order by r.month, r.id for update of r",
+    };
+    fetch_many(conn, statement, rows).await?;
+    Ok(())
+}
+
+/// New events whose numbers somebody else has given meanwhile: their receipt was corrected already.
+async fn taken(
+    conn: &mut Conn<'_>,
+    corrections: &[Correction],
+) -> Result<BTreeSet<EventId>, Failure> {
+    let events = corrections.iter().flat_map(|one| &one.new);
+    let rows = events.map(|event| {
+        let id = event.id;
+        values![month(id.receipt), id.receipt, id.index]
+    });
+    let statement = ManyRows {
+        table: "events",
+        head: "select e.receipt, e.idx from (",
+        tail: ") k join events e on e.month = k.column1 and e.receipt = k.column2
+               and e.idx = k.column3",
+    };
+    let rows = fetch_many(conn, statement, rows.collect()).await?;
+    rows.iter().map(event_id).collect()
+}
+
 /// Withdraws events; those that nobody else had.
 async fn withdraw(
     conn: &mut Conn<'_>,
-    corrections: &[Correction],
+    corrections: &[&Correction],
     now: Timestamp,
 ) -> Result<BTreeSet<EventId>, Failure> {
     let events: BTreeSet<EventId> = corrections

@@ -176,7 +176,7 @@ async fn decide(
 
 /// Tenants are created and changed one after another, on all nodes: names, numbers and domains are
 /// unique among all of them.
-async fn one_at_a_time(conn: &mut Conn<'_>) -> Result<(), Failure> {
+pub(super) async fn one_at_a_time(conn: &mut Conn<'_>) -> Result<(), Failure> {
     execute(
         conn,
         "insert into meta (name, value) values ('tenants', $1)

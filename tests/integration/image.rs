@@ -262,3 +262,30 @@ fn the_image_of_another_past_of_the_store_is_not_used() {
     fs::write(stopped.image(), newer).unwrap();
     drop(stopped.start(Filled::Scan));
 }
+
+// Most senders have a feed like that: few changes, older than what is kept.
+#[test]
+fn a_feed_that_keeps_nothing_any_more_still_fills_the_index() {
+    for (sql, wanted) in [
+        // All that the image has seen is forgotten, and nothing else.
+        (
+            "delete from changes; update feed set trimmed = seq",
+            Filled::Image,
+        ),
+        // Places were taken by events since; the last change forgotten is among the last places.
+        (
+            "delete from changes; update feed set trimmed = seq + 5000, seq = seq + 10000",
+            Filled::Scan,
+        ),
+    ] {
+        let mut world = World::begin(Engine::Sqlite).unwrap();
+        world.suppress(0..20);
+        let stopped = world.stop();
+        stopped.run(sql);
+        let stopped = stopped.start(wanted).stop();
+        fs::remove_file(stopped.image()).unwrap();
+        let mut world = stopped.start(Filled::Scan);
+        world.suppress(20..30);
+        drop(world.stop().start(Filled::Image));
+    }
+}

@@ -1,7 +1,7 @@
 //! The image of the index in the data folder: when it is believed, and when it is written.
 //!
 //! It is believed if it is whole, of this store's epoch, and of the same past: its last change must
-//! be the store's change at that place. One that is not believed is removed, so that no later start
+//! be the store's last at that place, unless the feed keeps it no more. One that is not believed is removed, so that no later start
 //! finds the store grown to where it would be believed.
 
 use std::io;
@@ -105,11 +105,8 @@ impl Image {
         index: &Index,
         seq: u64,
     ) -> Result<(), StoreError> {
-        let (changes, _) = store
-            .changes(None, seq.saturating_sub(LOOK_BACK), u32::MAX)
-            .await?;
-        let known = changes.iter().rev().find(|change| change.seq <= seq);
-        self.last = known.map(LastChange::of);
+        let (last, _) = store.last_change(seq).await?;
+        self.last = last.as_ref().map(LastChange::of);
         self.unsaved = u64::try_from(index.len()).unwrap_or(u64::MAX).max(1);
         Ok(())
     }
@@ -211,9 +208,6 @@ impl Image {
     }
 }
 
-/// How far back to look for the last change before a scan.
-const LOOK_BACK: u64 = 10_000;
-
 /// Why an image is not used.
 #[derive(Debug, thiserror::Error)]
 enum Disbelief {
@@ -269,13 +263,13 @@ async fn same_past(origin: &Origin, store: &Store) -> Result<(), Disbelief> {
     }
     // Whether all changes behind it are kept.
     store.changes(None, origin.seq, 1).await?;
-    let before = origin.last.map_or(0, |last| last.seq.saturating_sub(1));
-    let (found, _) = store.changes(None, before, 1).await?;
-    let found = found.first().map(LastChange::of);
-    // Without a last change there must be none in the store either.
-    let same = match origin.last {
-        Some(last) => found == Some(last),
-        None => found.is_none_or(|found| found.seq > origin.seq),
-    };
-    if same { Ok(()) } else { Err(Disbelief::Past) }
+    let (found, trimmed) = store.last_change(origin.seq).await?;
+    // One that is kept no more cannot be compared: the feed goes on from it, and that is all that
+    // can be known. Without a last change there must be none in the store either.
+    let expected = origin.last.filter(|last| last.seq > trimmed);
+    if found.as_ref().map(LastChange::of) == expected {
+        Ok(())
+    } else {
+        Err(Disbelief::Past)
+    }
 }

@@ -58,9 +58,10 @@ impl From<Erased> for EraseAnswer {
 /// Erases the address of a recipient and all mail that is known to be of it.
 ///
 /// The recipient key stays, and with it everything that is suppressed, the times, and the SHA-256 of
-/// what came in. This cannot be taken back. An address that nothing is known of erases nothing. What
-/// a node's journal holds is erased when it is shipped, after `journal.keep`; copies and other
-/// people's mail that names the address in its text are not found.
+/// what came in. This cannot be taken back. An address that nothing is known of erases nothing.
+/// Mail that a node has accepted and not yet stored is not found: call again when its
+/// `GET /readyz/doors` says that nothing is unshipped. What it has stored stays in its journal for
+/// `journal.keep`. Copies, and other people's mail that names the address in its text, are not found.
 #[utoipa::path(
     post,
     path = "/v1/erase",
