@@ -14,6 +14,7 @@ mod explain;
 mod held;
 mod key;
 mod lift;
+mod lint;
 mod list;
 mod mail;
 mod mailbox;
@@ -57,6 +58,8 @@ enum Command {
     Demo(demo::Demo),
     /// Says of messages and report files what each is.
     Classify(classify::ClassifyArgs),
+    /// Checks outgoing mail: whether what it carries brings feedback back.
+    Lint(lint::LintArgs),
     /// Prints or checks the config.
     Config(config::ConfigArgs),
     /// Says what SMTP replies and status codes mean.
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Serve => serve_until_stopped(file),
         Command::Demo(demo) => play(demo),
         Command::Classify(args) => classify(&args, file),
+        Command::Lint(args) => lint(&args, file),
         Command::Config(args) => {
             config::run(&args, file, &mut io::stdout().lock()).map_err(|error| error.to_string())
         }
@@ -186,6 +190,16 @@ fn play(demo: demo::Demo) -> Result<ExitCode, String> {
     runtime()?
         .block_on(demo.run(config))
         .map_err(|error| whole(&error))
+}
+
+fn lint(args: &lint::LintArgs, file: Option<&std::path::Path>) -> Result<ExitCode, String> {
+    let config = Config::load_here(file).map_err(|errors| errors.to_string())?;
+    let keys = runtime()?.block_on(lint::Keys::at_hand(&config));
+    let mut out = io::BufWriter::new(io::stdout());
+    match args.run(&keys, &mut out) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        done => done.map_err(|error| format!("cannot print: {error}")),
+    }
 }
 
 /// A reader that goes away, such as `head`, is no mistake.

@@ -29,7 +29,7 @@
 //! | layer | modules | what it is |
 //! |---|---|---|
 //! | L0 | [`model`] | the words of the system as values |
-//! | L1 | [`token`] · [`report`] · [`smtp`] · [`judge`] | pure: bytes and values in, values out |
+//! | L1 | [`token`] · [`report`] · [`smtp`] · [`judge`] · [`lint`] | pure: bytes and values in, values out |
 //! | L2 | [`metrics`] · [`store`] · [`journal`] · [`index`] | what is kept |
 //! | L3 | [`app`] | what desist does, without protocol types |
 //! | L4 | [`net`] | accepting, TLS, stopping |
@@ -117,6 +117,7 @@
 //! | RFC 5869 | HKDF | met |
 //! | RFC 5965 | ARF | met |
 //! | RFC 6152 | 8BITMIME | met |
+//! | RFC 6376 | DKIM | partly: of outgoing mail what the bytes alone tell: `h=`, `d=` and the body's hash |
 //! | RFC 6430 | not-spam reports | met: recorded |
 //! | RFC 6522 | multipart/report | met, read leniently |
 //! | RFC 6531 | SMTPUTF8 | met |
@@ -142,8 +143,9 @@
 //! | RFC 9325 | recommendations for TLS | met |
 //! | RFC 9422 | LIMITS | met |
 //! | RFC 9457 | problem details | met |
-//! | RFC 9477 | CFBL | partly: read, and held for an operator: DKIM is not checked |
+//! | RFC 9477 | CFBL | partly: outgoing mail is checked; reports are read and held for an operator: their DKIM is not checked |
 //! | RFC 9562 | UUID version 7 | met |
+//! | RFC 9989 | DMARC | partly: whether a signature of outgoing mail can align with its From |
 //! | RFC 9990 | DMARC aggregate reports | partly: recognised and recorded |
 
 pub mod app;
@@ -153,6 +155,7 @@ pub mod http;
 pub mod index;
 pub mod journal;
 pub mod judge;
+pub mod lint;
 pub mod lookup_server;
 pub mod mail_server;
 pub mod metrics;

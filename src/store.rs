@@ -53,6 +53,7 @@ pub use self::api_keys::{ApiKey, KeyScope};
 pub use self::batch::{BatchDecision, Together};
 pub use self::copy::{copy_to, rename, store_id, unseals};
 pub use self::counts::Span;
+pub use self::directory::directory_of;
 pub use self::erase::{Erased, Erasure};
 pub use self::events::StoredEvent;
 pub use self::failure::StoreError;

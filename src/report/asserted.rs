@@ -38,6 +38,12 @@ pub fn author(header: &Header) -> Option<Address> {
     address(&field.value())
 }
 
+/// All addresses of a list, in order; redactions and hashes are left out.
+pub fn addresses(value: &str) -> Vec<Address> {
+    let list = mailboxes(value);
+    list.iter().filter_map(|text| plausible(text)).collect()
+}
+
 /// Splits an address list into the bare addresses: comments, quoted names and brackets removed.
 fn mailboxes(value: &str) -> Vec<String> {
     let mut list = Vec::new();

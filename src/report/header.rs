@@ -153,6 +153,17 @@ impl Header {
         self.places.iter().map(|place| self.field(place))
     }
 
+    /// All fields in order, each with the number of the line that it begins on, from 1.
+    pub fn numbered(&self) -> impl Iterator<Item = (usize, Field<'_>)> {
+        let (mut at, mut line) = (0, 1);
+        self.places.iter().map(move |place| {
+            let before = self.text.get(at..place.name.start).unwrap_or_default();
+            line += memchr::memchr_iter(b'\n', before).count();
+            at = place.name.start;
+            (line, self.field(place))
+        })
+    }
+
     fn field(&self, place: &Place) -> Field<'_> {
         let name = self.text.get(place.name.clone()).unwrap_or_default();
         Field {
@@ -346,6 +357,13 @@ mod tests {
             assert_eq!(header.first("x").as_deref(), Some("y"));
             assert_eq!(&text.as_bytes()[body..], b"Body: no");
         }
+    }
+
+    #[test]
+    fn fields_know_their_lines() {
+        let (header, _) = Header::scan(b"A: 1\r\n 2\r\nno field\r\nB: 3\r\nA: 4\r\n\r\nC: 5");
+        let lines: Vec<_> = header.numbered().map(|(n, f)| (n, f.name())).collect();
+        assert_eq!(lines, [(1, "a"), (4, "b"), (5, "a")]);
     }
 
     #[test]

@@ -121,7 +121,10 @@ pub async fn unseals(config: &StoreConfig) -> Result<bool, StoreError> {
 }
 
 /// The root secret, and whether it was sealed.
-async fn root_of(conn: &mut Conn<'_>, config: &StoreConfig) -> Result<(Secret<32>, bool), Failure> {
+pub(super) async fn root_of(
+    conn: &mut Conn<'_>,
+    config: &StoreConfig,
+) -> Result<(Secret<32>, bool), Failure> {
     let missing = || StoreError::Inconsistent("the store has no name yet".to_owned());
     let id = id_of(conn).await?.ok_or_else(missing)?;
     let sql = "select value from meta where name = 'root-secret'";

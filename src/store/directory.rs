@@ -4,37 +4,21 @@
 //! has changed and no more; a call that changes nothing takes none. Who changes what is a tenant's
 //! locks the tenant first: what it has read of it stays true until it has committed.
 
-use super::Store;
 use super::failure::{Failure, StoreError};
 use super::feed::directory_changed;
-use super::pool::{Conn, read};
+use super::pool::{Conn, Pool, read};
 use super::sql::{Row, Value, execute, fetch, fetch_one, values};
+use super::{Store, StoreConfig, copy};
 use crate::model::directory::{Directory, DirectoryChange, SigningKey, TenantDomain};
 use crate::model::mailbox::Mailbox;
+use crate::model::secret::Secret;
 use crate::model::stream::Stream;
 use crate::model::tenant::{Tenant, TenantId, is_name, is_title};
 
 impl Store {
     /// All that the doors must know, and the feed's head that it is true for.
     pub async fn directory(&self) -> Result<Directory, StoreError> {
-        read!(self.pool, |conn| {
-            // The place first: what changes meanwhile may be in it already, and shows as a change
-            // of the directory behind that place.
-            let seq = place(conn).await?.number("seq")?;
-            Ok::<_, Failure>(Directory {
-                root: self.root.clone(),
-                tenants: all(conn, "tenants", &sql(TENANTS, ""), tenant_of).await?,
-                streams: all(conn, "streams", &sql(STREAMS, ""), stream_of).await?,
-                signing_keys: all(conn, "signing_keys", &sql(KEYS, ""), signing_key_of).await?,
-                mailboxes: all(conn, "mailboxes", &sql(MAILBOXES, ""), mailbox_of)
-                    .await?
-                    .into(),
-                domains: all(conn, "domains", &sql(DOMAINS, ""), domain_of)
-                    .await?
-                    .into(),
-                seq,
-            })
-        })
+        read!(self.pool, |conn| whole(conn, &self.root).await)
     }
 
     /// What has changed in the directory behind a place of the feed: whole tenants, however little
@@ -42,6 +26,43 @@ impl Store {
     pub async fn directory_behind(&self, after: u64) -> Result<DirectoryChange, StoreError> {
         read!(self.pool, |conn| changes(conn, after).await)
     }
+}
+
+/// The directory of a store that is only looked at, whether a server runs or not; `None` if nothing
+/// was ever stored there. Makes and changes nothing.
+///
+/// # Errors
+/// The store cannot be opened, is of another version, or its root secret does not open.
+pub async fn directory_of(config: &StoreConfig) -> Result<Option<Directory>, StoreError> {
+    if copy::store_id(&config.url).await?.is_none() {
+        return Ok(None);
+    }
+    let pool = Pool::open(&config.url).await?;
+    let found = read!(pool, |conn| {
+        let (root, _) = copy::root_of(conn, config).await?;
+        whole(conn, &root).await
+    });
+    pool.close().await;
+    found.map(Some)
+}
+
+async fn whole(conn: &mut Conn<'_>, root: &Secret<32>) -> Result<Directory, Failure> {
+    // The place first: what changes meanwhile may be in it already, and shows as a change of the
+    // directory behind that place.
+    let seq = place(conn).await?.number("seq")?;
+    Ok(Directory {
+        root: root.clone(),
+        tenants: all(conn, "tenants", &sql(TENANTS, ""), tenant_of).await?,
+        streams: all(conn, "streams", &sql(STREAMS, ""), stream_of).await?,
+        signing_keys: all(conn, "signing_keys", &sql(KEYS, ""), signing_key_of).await?,
+        mailboxes: all(conn, "mailboxes", &sql(MAILBOXES, ""), mailbox_of)
+            .await?
+            .into(),
+        domains: all(conn, "domains", &sql(DOMAINS, ""), domain_of)
+            .await?
+            .into(),
+        seq,
+    })
 }
 
 async fn changes(conn: &mut Conn<'_>, after: u64) -> Result<DirectoryChange, Failure> {

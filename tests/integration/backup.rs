@@ -1,20 +1,10 @@
 //! What a backup holds is all there is, and what it is restored to is what there was.
 
 use std::path::Path;
-use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Engine, Place, Running, complaint};
-
-fn desist(config: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_desist"))
-        .args(arguments)
-        .arg("--config")
-        .arg(config)
-        .output()
-        .unwrap()
-}
+use crate::harness::{Engine, Place, Running, complaint, desist};
 
 fn works(config: &Path, arguments: &[&str]) -> String {
     let output = desist(config, arguments);
@@ -27,10 +17,6 @@ fn fails(config: &Path, arguments: &[&str]) -> String {
     let output = desist(config, arguments);
     assert_eq!(output.status.code(), Some(1));
     String::from_utf8(output.stderr).unwrap()
-}
-
-fn config_of(place: &Place) -> std::path::PathBuf {
-    place.folder.path().join("desist.toml")
 }
 
 /// A complaint by mail and an opt-out on the page, acknowledged; gives the token.
@@ -82,7 +68,7 @@ fn goes_on(place: Place, token: &str, cursor: &str) {
 fn a_running_server_is_backed_up_with_all_that_it_has_acknowledged() {
     let running = elsewhere(None).start();
     let token = fill(&running);
-    let config = config_of(running.place());
+    let config = running.place().config_file();
     let folder = running.place().folder.path().join("backup");
     let said = works(&config, &["backup", folder.to_str().unwrap()]);
     for name in ["desist.db", "admin.key", "self-made.pem", "guard it"] {
@@ -95,9 +81,9 @@ fn a_running_server_is_backed_up_with_all_that_it_has_acknowledged() {
 
     let place = elsewhere(None);
     place.configured();
-    let said = works(&config_of(&place), &["restore", folder.to_str().unwrap()]);
+    let said = works(&place.config_file(), &["restore", folder.to_str().unwrap()]);
     assert!(said.contains("restored the backup of 20"), "{said}");
-    let again = fails(&config_of(&place), &["restore", folder.to_str().unwrap()]);
+    let again = fails(&place.config_file(), &["restore", folder.to_str().unwrap()]);
     assert!(again.contains("is there already"), "{again}");
     let admin = std::fs::read_to_string(place.data_dir().join("admin.key")).unwrap();
     assert_eq!(admin.trim(), key);
@@ -115,7 +101,7 @@ fn a_stopped_server_is_backed_up_with_its_journal_and_its_seal() {
     // Killed: what was acknowledged may be in the journal alone.
     let place = running.kill();
     let folder = place.folder.path().join("backup");
-    let said = works(&config_of(&place), &["backup", folder.to_str().unwrap()]);
+    let said = works(&place.config_file(), &["backup", folder.to_str().unwrap()]);
     assert!(
         said.contains("journal.sqlite") && said.contains("seal.key"),
         "{said}"
@@ -127,7 +113,7 @@ fn a_stopped_server_is_backed_up_with_its_journal_and_its_seal() {
 
     let place = elsewhere(Some(seal.path()));
     place.configured();
-    works(&config_of(&place), &["restore", folder.to_str().unwrap()]);
+    works(&place.config_file(), &["restore", folder.to_str().unwrap()]);
     goes_on(place, &token, &cursor);
 }
 
@@ -135,7 +121,7 @@ fn a_stopped_server_is_backed_up_with_its_journal_and_its_seal() {
 fn a_damaged_or_unfinished_backup_is_refused() {
     let running = elsewhere(None).start();
     fill(&running);
-    let config = config_of(running.place());
+    let config = running.place().config_file();
     let folder = running.place().folder.path().join("backup");
     let name = folder.to_str().unwrap();
     works(&config, &["backup", name]);
@@ -144,7 +130,7 @@ fn a_damaged_or_unfinished_backup_is_refused() {
 
     let place = elsewhere(None);
     place.configured();
-    let config = config_of(&place);
+    let config = place.config_file();
     let key = folder.join("admin.key");
     let whole = std::fs::read(&key).unwrap();
     std::fs::write(&key, "other").unwrap();
@@ -175,7 +161,7 @@ fn with_postgresql_the_database_comes_first() {
     };
     let running = place.start();
     fill(&running);
-    let config = config_of(running.place());
+    let config = running.place().config_file();
     let folder = running.place().folder.path().join("backup");
     let said = works(&config, &["backup", folder.to_str().unwrap()]);
     assert!(
@@ -186,11 +172,14 @@ fn with_postgresql_the_database_comes_first() {
     // An empty database is not the one that was lost.
     let empty = Place::new(Engine::Postgres).unwrap();
     empty.configured();
-    let said = fails(&config_of(&empty), &["restore", folder.to_str().unwrap()]);
+    let said = fails(&empty.config_file(), &["restore", folder.to_str().unwrap()]);
     assert!(said.contains("restore it first"), "{said}");
     let sqlite = elsewhere(None);
     sqlite.configured();
-    let said = fails(&config_of(&sqlite), &["restore", folder.to_str().unwrap()]);
+    let said = fails(
+        &sqlite.config_file(),
+        &["restore", folder.to_str().unwrap()],
+    );
     assert!(said.contains("another engine"), "{said}");
 
     // The same database, another machine.

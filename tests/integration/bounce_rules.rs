@@ -1,12 +1,11 @@
 //! An operator's own bounce rules, wherever bounces are judged or explained.
 
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::{Value, json};
 
 use crate::bounces::notification;
-use crate::harness::{Engine, Place};
+use crate::harness::{Engine, Place, desist};
 
 /// By the rules that desist comes with this is the sender's own trouble.
 const ANSWER: &str = "550 5.7.1 closed for ever, says the house";
@@ -30,15 +29,6 @@ hosts = ["house.example"]
 says = ["says the house"]
 help = "https://house.example/postmaster"
 "#;
-
-fn desist(arguments: &[&str], config: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_desist"))
-        .args(arguments)
-        .arg("--config")
-        .arg(config)
-        .output()
-        .unwrap()
-}
 
 fn printed(output: &Output) -> Value {
     assert!(output.status.success(), "{output:?}");
@@ -111,13 +101,13 @@ fn a_local_rule_decides_at_every_door(engine: Engine) {
     assert!(running.check(names[0], None).is_some());
 
     let config = folder.join("desist.toml");
-    let told = printed(&desist(&["explain", "--json", ANSWER], &config));
+    let told = printed(&desist(&config, &["explain", "--json", ANSWER]));
     assert_eq!(told["rule"], "house-closed");
     let mail = folder.join("bounce.eml");
     std::fs::write(&mail, bounce(0)).unwrap();
     let told = printed(&desist(
-        &["classify", "--json", mail.to_str().unwrap()],
         &config,
+        &["classify", "--json", mail.to_str().unwrap()],
     ));
     assert_eq!(told["recipients"][0]["rule"], "house-closed");
 }
@@ -134,7 +124,7 @@ fn a_wrong_rules_file_is_found_with_its_line_before_it_is_used() {
         format!("policy.bounce_rules_file = '{}'\n", rules.display()),
     )
     .unwrap();
-    let missing = String::from_utf8(desist(&["config", "check"], &config).stdout).unwrap();
+    let missing = String::from_utf8(desist(&config, &["config", "check"]).stdout).unwrap();
     assert!(
         missing.contains("desist.toml:1: policy.bounce_rules_file:"),
         "{missing}"
@@ -160,15 +150,15 @@ fn a_wrong_rules_file_is_found_with_its_line_before_it_is_used() {
         ("[[provider]]", "[[provider", "line 13"),
     ] {
         std::fs::write(&rules, RULES.replacen(from, to, 1)).unwrap();
-        let checked = desist(&["config", "check"], &config);
+        let checked = desist(&config, &["config", "check"]);
         let text = String::from_utf8(checked.stdout).unwrap();
         assert!(text.contains(why), "{to}: {text}");
         assert_eq!(checked.status.success(), why == "ok", "{text}");
-        let explained = desist(&["explain", "550"], &config);
+        let explained = desist(&config, &["explain", "550"]);
         assert_eq!(explained.status.success(), why == "ok");
     }
     let large = format!("{RULES}#{}", " ".repeat(256 * 1024));
     std::fs::write(&rules, large).unwrap();
-    let text = String::from_utf8(desist(&["config", "check"], &config).stdout).unwrap();
+    let text = String::from_utf8(desist(&config, &["config", "check"]).stdout).unwrap();
     assert!(text.contains("larger than"), "{text}");
 }

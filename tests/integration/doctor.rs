@@ -71,13 +71,8 @@ impl Drop for NameServer {
 
 /// What is found, and whether all is well.
 fn doctor(running: &Running, arguments: &[&str]) -> (bool, Vec<Value>) {
-    let output = Command::new(env!("CARGO_BIN_EXE_desist"))
-        .args(["doctor", "--json"])
-        .args(arguments)
-        .arg("--config")
-        .arg(running.place().folder.path().join("desist.toml"))
-        .output()
-        .unwrap();
+    let arguments = [&["doctor", "--json"], arguments].concat();
+    let output = running.place().desist(&arguments);
     let said: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     let healthy = said["healthy"].as_bool().unwrap();
@@ -189,12 +184,7 @@ fn without_a_server_the_rest_is_looked_at_all_the_same() {
     let (status, place) = running.ended();
     assert!(status.success());
     std::fs::remove_file(place.data_dir().join("listening")).ok();
-    let output = Command::new(env!("CARGO_BIN_EXE_desist"))
-        .args(["doctor", "--without-dns", "--round-trip"])
-        .arg("--config")
-        .arg(place.folder.path().join("desist.toml"))
-        .output()
-        .unwrap();
+    let output = place.desist(&["doctor", "--without-dns", "--round-trip"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(3), "{said}");
     for part in [

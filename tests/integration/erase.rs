@@ -1,7 +1,5 @@
 //! A person asks to be forgotten: the address and the mail go, what stands against it stays.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use crate::harness::{Engine, Place, Running, complaint};
@@ -11,12 +9,7 @@ use crate::on_both_engines;
 const NAME: &str = "bob.forgotten";
 
 fn desist(running: &Running, arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_desist"))
-        .args(arguments)
-        .arg("--config")
-        .arg(running.place().folder.path().join("desist.toml"))
-        .output()
-        .unwrap();
+    let output = running.place().desist(arguments);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}", text(&output.stderr));
     text(&output.stdout)

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -99,6 +99,16 @@ pub(crate) struct Running {
     place: Place,
 }
 
+/// Runs a command of `desist` with a config file until it ends.
+pub(crate) fn desist(config: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_desist"))
+        .args(arguments)
+        .arg("--config")
+        .arg(config)
+        .output()
+        .unwrap()
+}
+
 /// What outlives a process: data folder, config file, database.
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
@@ -182,8 +192,18 @@ impl Place {
         self.folder.path().join("data")
     }
 
+    /// Where its config file is.
+    pub(crate) fn config_file(&self) -> PathBuf {
+        self.folder.path().join("desist.toml")
+    }
+
+    /// Runs a command of `desist` with its config until it ends.
+    pub(crate) fn desist(&self, arguments: &[&str]) -> Output {
+        desist(&self.config_file(), arguments)
+    }
+
     fn write_config(&self) -> PathBuf {
-        let file = self.folder.path().join("desist.toml");
+        let file = self.config_file();
         let store = self
             .store
             .as_ref()

@@ -29,6 +29,7 @@ mod image;
 mod journal;
 mod judgement;
 mod lines;
+mod lint;
 mod lookup;
 mod lossless;
 mod mail;

@@ -57,7 +57,9 @@ impl<'a> Desk<'a> {
     fn beside(running: &'a Running) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let program = env!("CARGO_BIN_EXE_desist");
-        let config = running.place().folder.path().join("desist.toml");
+        let (newsletter, _) = crate::lint::made(running, "alice@example.net", 1);
+        std::fs::write(folder.path().join("newsletter.eml"), newsletter).unwrap();
+        let config = running.place().config_file();
         let script = format!(
             "#!/bin/sh\nexec '{program}' --config '{}' \"$@\"\n",
             config.display()

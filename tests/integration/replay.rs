@@ -1,7 +1,5 @@
 //! Kept receipts read again, on both engines: with rules that were wrong when they came.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use crate::harness::{Engine, Place, Running};
@@ -53,13 +51,7 @@ fn tell(running: &Running, events: &[Value]) {
 }
 
 fn replay(running: &Running, arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_desist"))
-        .arg("replay")
-        .args(arguments)
-        .arg("--config")
-        .arg(running.place().folder.path().join("desist.toml"))
-        .output()
-        .unwrap();
+    let output = running.place().desist(&[&["replay"], arguments].concat());
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }

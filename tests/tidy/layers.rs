@@ -3,12 +3,13 @@
 use crate::source::{File, Finding};
 
 /// Modules from the lowest to the highest. Those of one entry do not use each other.
-const ORDER: [&[&str]; 17] = [
+const ORDER: [&[&str]; 18] = [
     &["model"],
     &["token"],
     &["report"],
     &["smtp"],
     &["judge"],
+    &["lint"],
     &["metrics"],
     &["store"],
     &["journal"],
@@ -24,7 +25,7 @@ const ORDER: [&[&str]; 17] = [
 ];
 
 /// The layers that take values and give values: no input, output, clock or runtime.
-const PURE: [&str; 5] = ["model", "token", "report", "smtp", "judge"];
+const PURE: [&str; 6] = ["model", "token", "report", "smtp", "judge", "lint"];
 
 /// What pure layers do not name.
 const IMPURE: [&[&str]; 22] = [
