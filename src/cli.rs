@@ -19,6 +19,7 @@ mod list;
 mod mail;
 mod mailbox;
 mod manual;
+mod progress;
 mod replay;
 mod signing_key;
 mod stats;

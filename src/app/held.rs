@@ -5,7 +5,9 @@ use crate::app::suppressions::{ItemError, Whom, indexed, kept, known_scope, whom
 use crate::model::event::{Effect, EventId};
 use crate::model::suppression::{Reason, Scope, SuppressionKey};
 use crate::model::tenant::TenantId;
-use crate::store::{BatchDecision, Decision, NewSuppression, StoreError, StoredHold};
+use crate::store::{
+    BatchDecision, Decision, HeldDecision, HeldPage, NewSuppression, StoreError, StoredHold,
+};
 
 /// Who decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +147,23 @@ pub async fn decide_batch(
     let nothing = count == 0 || decision == Decision::Dismissed;
     let indexed = nothing || indexed(app, last).await;
     Ok(DecidedBatch { count, indexed })
+}
+
+/// What one call has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecidedPage {
+    /// What was looked at.
+    pub page: HeldPage,
+    /// Whether this node's index shows it already.
+    pub indexed: bool,
+}
+
+/// Decides the next of those holds that a filter finds.
+pub async fn decide_held(app: &App, what: HeldDecision<'_>) -> Result<DecidedPage, StoreError> {
+    let page = app.store.decide_held(what, app.clock.now()).await?;
+    let nothing = page.decided == 0 || what.dry_run || what.decision == Decision::Dismissed;
+    let indexed = nothing || indexed(app, page.seq).await;
+    Ok(DecidedPage { page, indexed })
 }
 
 async fn open_hold(app: &App, operator: Operator, id: EventId) -> Result<StoredHold, DecideError> {

@@ -1,7 +1,6 @@
 //! `desist classify`: what messages and report files are, without a server, a store or keys.
 
 mod plain;
-mod progress;
 mod source;
 mod workers;
 
@@ -11,10 +10,10 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::progress::Progress;
 use crate::judge::bounce::rules::Rules;
 use crate::judge::summary::{self, Kind, Summary};
 use crate::report;
-use progress::Progress;
 use source::Source;
 
 /// Says of messages and report files what each is, who it is about, and what desist would do with
@@ -75,7 +74,7 @@ struct Totals {
 impl ClassifyArgs {
     /// Reads everything and prints it in the order in which it was found.
     pub(super) fn run(&self, rules: &Rules, out: &mut (dyn Write + Send)) -> io::Result<ExitCode> {
-        let progress = Progress::start();
+        let progress = Progress::start("messages").unless_printed();
         let mut totals = Totals::default();
         let messages = source::messages(&self.paths, self.mbox);
         let jobs = self.jobs.map(usize::from);

@@ -5,8 +5,13 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::client::{ClientArgs, ClientError, cell, encoded, print_json, print_list, print_table};
+use super::client::{
+    Client, ClientArgs, ClientError, cell, encoded, print_json, print_list, print_table,
+};
+use super::progress::Progress;
 use super::suppress::say_if_not_indexed;
+use crate::model::clock::Timestamp;
+use crate::model::event::{EventKind, HoldReason};
 use crate::model::suppression::Scope;
 
 /// Review what waits for an operator.
@@ -32,33 +37,88 @@ pub(super) enum HeldCommand {
         #[arg(long, value_name = "BATCH")]
         batch: Option<String>,
     },
-    /// Let a hold take effect
+    /// Let a hold take effect, or all that a filter finds
     Approve {
         /// Its id, as `held list` prints it
-        #[arg(required_unless_present = "batch")]
+        #[arg(required_unless_present_any = TOGETHER, conflicts_with_all = TOGETHER)]
         id: Option<String>,
         /// All of this batch instead
-        #[arg(long, conflicts_with_all = ["id", "address", "scope"], value_name = "BATCH")]
+        #[arg(long, conflicts_with_all = FILTER, value_name = "BATCH")]
         batch: Option<String>,
         /// Whom it is about, where the hold does not know
-        #[arg(long)]
+        #[arg(long, requires = "id")]
         address: Option<String>,
         /// How much to stop instead of what the hold proposes: all, marketing or stream:N
-        #[arg(long)]
+        #[arg(long, requires = "id")]
         scope: Option<Scope>,
-        /// Why, in words
+        /// Why, in words; kept in the history, and required with a filter
         #[arg(long, value_name = "TEXT")]
         note: Option<String>,
+        /// All that it finds instead
+        #[command(flatten)]
+        filter: FilterArgs,
     },
-    /// End a hold without effect
+    /// End a hold without effect, or all that a filter finds
     Dismiss {
         /// Its id, as `held list` prints it
-        #[arg(required_unless_present = "batch")]
+        #[arg(required_unless_present_any = TOGETHER, conflicts_with_all = TOGETHER)]
         id: Option<String>,
         /// All of this batch instead
-        #[arg(long, conflicts_with = "id", value_name = "BATCH")]
+        #[arg(long, conflicts_with_all = FILTER, value_name = "BATCH")]
         batch: Option<String>,
+        /// Why, in words; required with a filter
+        #[arg(long, conflicts_with_all = ["id", "batch"], value_name = "TEXT")]
+        note: Option<String>,
+        /// All that it finds instead
+        #[command(flatten)]
+        filter: FilterArgs,
     },
+}
+
+/// What is decided together.
+const TOGETHER: [&str; 6] = ["batch", "reporter", "kind", "because", "since", "until"];
+
+/// What makes a filter.
+const FILTER: [&str; 5] = ["reporter", "kind", "because", "since", "until"];
+
+/// Which holds, instead of one.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct FilterArgs {
+    /// All that this reporter sent, as `held list` shows it, or by its domain
+    #[arg(long, value_name = "NAME")]
+    reporter: Option<String>,
+    /// All of this kind, for instance complaint
+    #[arg(long, value_name = "KIND")]
+    kind: Option<EventKind>,
+    /// All that wait for this reason, for instance unproven
+    #[arg(long, value_name = "REASON")]
+    because: Option<HoldReason>,
+    /// Only what was accepted then or later, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    since: Option<Timestamp>,
+    /// Only what was accepted before then, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    until: Option<Timestamp>,
+    /// Decide nothing, only count what would be
+    #[arg(long, conflicts_with_all = ["id", "batch"])]
+    dry_run: bool,
+}
+
+impl FilterArgs {
+    /// The members of the call's filter; none if no filter was given.
+    fn members(&self) -> Map<String, Value> {
+        let given = [
+            ("reporter", self.reporter.clone()),
+            ("kind", self.kind.map(|kind| kind.to_string())),
+            ("because", self.because.map(|because| because.to_string())),
+            ("since", self.since.map(|since| since.to_string())),
+            ("until", self.until.map(|until| until.to_string())),
+        ];
+        let given = given.into_iter();
+        given
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.into())))
+            .collect()
+    }
 }
 
 impl HeldArgs {
@@ -78,12 +138,19 @@ impl HeldArgs {
                 }
                 return print_list(out, NAMES, &found, row);
             }
+            HeldCommand::Approve { filter, note, .. } if !filter.members().is_empty() => {
+                return together(&client, out, ("approve", filter, note.as_deref()));
+            }
+            HeldCommand::Dismiss { filter, note, .. } if !filter.members().is_empty() => {
+                return together(&client, out, ("dismiss", filter, note.as_deref()));
+            }
             HeldCommand::Approve {
                 id,
                 batch,
                 address,
                 scope,
                 note,
+                ..
             } => {
                 let scope = &scope.map(|scope| scope.to_string());
                 let given = [
@@ -94,7 +161,7 @@ impl HeldArgs {
                 ];
                 client.post(&path(id.as_deref(), "approve"), &body(&given))?
             }
-            HeldCommand::Dismiss { id, batch } => {
+            HeldCommand::Dismiss { id, batch, .. } => {
                 let given = [("batch", batch)];
                 client.post(&path(id.as_deref(), "dismiss"), &body(&given))?
             }
@@ -115,6 +182,55 @@ impl HeldArgs {
         print_table(out, &[row])?;
         say_if_not_indexed(out, &answer)
     }
+}
+
+/// Decides all that a filter finds, page by page; broken off, it can be called again.
+fn together(
+    client: &Client,
+    out: &mut dyn Write,
+    (decision, filter, note): (&str, &FilterArgs, Option<&str>),
+) -> Result<(), ClientError> {
+    let progress = Progress::start("decided");
+    let (mut decided, mut nameless, mut indexed) = (0, 0, true);
+    let mut after = Value::Null;
+    loop {
+        let mut call = json!({"filter": filter.members(), "note": note.unwrap_or_default(),
+            "dry_run": filter.dry_run});
+        if let (false, Some(members)) = (after.is_null(), call.as_object_mut()) {
+            members.insert("after".to_owned(), after);
+        }
+        let answer = client.post(&path(None, decision), &call)?;
+        let number = |name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or(0);
+        decided += number("decided");
+        nameless += number("nameless");
+        indexed &= answer.get("indexed") == Some(&Value::Bool(true));
+        progress.add(number("decided"));
+        after = answer.get("next").cloned().unwrap_or_default();
+        if after.is_null() {
+            break;
+        }
+    }
+    progress.end();
+    let total = json!({"decision": decision, "dry_run": filter.dry_run, "decided": decided,
+        "nameless": nameless, "indexed": indexed});
+    if client.json {
+        return print_json(out, &total);
+    }
+    let done = match (decision, filter.dry_run) {
+        ("approve", true) => "would approve",
+        ("approve", false) => "approved",
+        (_, true) => "would dismiss",
+        (_, false) => "dismissed",
+    };
+    writeln!(out, "{done} {decided}")?;
+    if nameless > 0 {
+        writeln!(
+            out,
+            "{nameless} name nobody and are left: approve each by its id with --address, or dismiss \
+             them"
+        )?;
+    }
+    say_if_not_indexed(out, &total)
 }
 
 /// Where one hold is decided, or a batch.

@@ -13,7 +13,7 @@ use super::standing::{Because, Begin};
 use super::{Addresses, Store, StoreError};
 use crate::model::clock::Timestamp;
 use crate::model::digest::Digest;
-use crate::model::event::{EventId, Proof};
+use crate::model::event::{Event, EventId, Proof};
 use crate::model::receipt::ReceiptId;
 use crate::model::suppression::{Scope, SuppressionKey};
 use crate::model::tenant::TenantId;
@@ -86,10 +86,7 @@ async fn decide(
     })
 }
 
-async fn open(
-    conn: &mut Conn<'_>,
-    what: BatchDecision<'_>,
-) -> Result<Vec<(StoredHold, Source)>, Failure> {
+async fn open(conn: &mut Conn<'_>, what: BatchDecision<'_>) -> Result<Vec<Found>, Failure> {
     let mut those = Conditions::behind(values![TOGETHER]);
     those.plain("h.decision is null");
     those.plain("h.batch is not null");
@@ -97,6 +94,14 @@ async fn open(
     if let Some(tenant) = what.tenant {
         those.equal("h.tenant", tenant);
     }
+    found(conn, those).await
+}
+
+/// A hold with what its event came in with.
+pub(super) type Found = (StoredHold, Source);
+
+/// Holds of which all conditions are true, the oldest first. Parameter 1 is how many.
+pub(super) async fn found(conn: &mut Conn<'_>, those: Conditions) -> Result<Vec<Found>, Failure> {
     let sql = format!(
         "select {COLUMNS}, {OWN}, r.at as accepted, r.door, r.sha256
          from {JOINED} join receipts r on r.month = h.month and r.id = h.receipt {}
@@ -118,9 +123,9 @@ fn source_of(row: &Row) -> Result<Source, Failure> {
 }
 
 /// Notes the decision; those that nobody else has decided meanwhile.
-async fn settle(
+pub(super) async fn settle(
     conn: &mut Conn<'_>,
-    open: &[(StoredHold, Source)],
+    open: &[Found],
     decision: Decision,
     now: Timestamp,
 ) -> Result<BTreeSet<EventId>, Failure> {
@@ -171,29 +176,30 @@ async fn settle(
         .collect()
 }
 
-/// What an approval begins; nothing where nobody is named.
-fn begin(hold: &StoredHold, source: &Source, note: &str) -> Result<Option<Begin>, Failure> {
+/// What an approval suppresses; nothing where nobody is named.
+pub(super) fn proposed(event: &Event) -> Option<SuppressionKey> {
+    let mut holds = event.effects.iter().filter(|one| one.because().is_some());
+    let (scope, reason) = holds.find_map(|effect| effect.stops())?;
+    (scope != Scope::Stream(0)).then_some(SuppressionKey {
+        tenant: event.tenant?,
+        recipient: event.recipient?,
+        scope,
+        reason,
+    })
+}
+
+/// What an approval begins.
+pub(super) fn begin(
+    hold: &StoredHold,
+    source: &Source,
+    note: &str,
+) -> Result<Option<Begin>, Failure> {
     let event = &hold.event.event;
-    let proposed = event
-        .effects
-        .iter()
-        .filter(|effect| effect.because().is_some())
-        .find_map(|effect| effect.stops());
-    let (Some(tenant), Some(recipient), Some((scope, reason))) =
-        (event.tenant, event.recipient, proposed)
-    else {
+    let Some(key) = proposed(event) else {
         return Ok(None);
     };
-    if scope == Scope::Stream(0) {
-        return Ok(None);
-    }
     Ok(Some(Begin {
-        key: SuppressionKey {
-            tenant,
-            recipient,
-            scope,
-            reason,
-        },
+        key,
         address: event.address.clone(),
         event: Some(event.id),
         evidence: events::evidence(event, Proof::Operator, source)?,

@@ -10,6 +10,7 @@ mod counts;
 mod directory;
 mod feed;
 mod held;
+mod held_many;
 mod log;
 mod opening;
 mod outage;
@@ -96,6 +97,13 @@ suite! {
         dismissing_changes_nothing,
         a_receipt_is_done_with_its_last_hold,
         holds_page_oldest_first,
+    }
+    held_many {
+        a_filter_decides_what_it_finds_and_nothing_else,
+        a_window_and_a_tenant_bound_what_is_decided,
+        what_names_nobody_is_left_by_an_approval,
+        many_are_decided_page_by_page,
+        two_nodes_decide_each_hold_once,
     }
     counts {
         a_receipt_counts_once_in_its_hour_and_its_day,

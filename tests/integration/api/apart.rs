@@ -208,7 +208,10 @@ fn calls(owned: &Owned) -> BTreeMap<&'static str, Call> {
         ),
         (
             "post /v1/held/dismiss",
-            missing("/v1/held/dismiss".to_owned(), json!({"batch": batch})),
+            post(
+                "/v1/held/dismiss",
+                json!({"filter": {"since": "2000-01-01T00:00:00Z"}, "note": "mine"}),
+            ),
         ),
         (
             "post /v1/held/{id}/approve",

@@ -530,6 +530,50 @@ async fn holds_of_every_tenant_and_of_none_are_reviewed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn holds_are_decided_by_a_filter_in_one_command() {
+    let here = Listening::start().await;
+    held_complaint(&here.node, 1, None).await;
+    held_complaint(&here.node, 2, TenantId::new(2)).await;
+    let filter = ["--kind", "complaint", "--note", "not theirs"];
+    let run = async |line: &[&str]| {
+        let line = [line, &filter].concat();
+        here.prints(&line).await
+    };
+    assert_eq!(
+        run(&["held", "approve"]).await,
+        "approved 0\n2 name nobody and are left: approve each by its id with --address, or \
+         dismiss them\n"
+    );
+    assert_eq!(
+        run(&["held", "dismiss", "--dry-run"]).await,
+        "would dismiss 2\n"
+    );
+    assert_eq!(
+        run(&["held", "dismiss", "--reporter", "nobody"]).await,
+        "dismissed 0\n"
+    );
+    let told = run(&["held", "dismiss", "--tenant", "other", "--json"]).await;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        (&told["decided"], &told["dry_run"]),
+        (&1.into(), &false.into())
+    );
+    assert_eq!(run(&["held", "dismiss"]).await, "dismissed 1\n");
+    assert_eq!(here.prints(&["held", "list"]).await, "");
+    let (success, _, err) = here.run(&["held", "dismiss", "--kind", "complaint"]).await;
+    assert!(!success && err.contains("note: 1 to"), "{err}");
+    for wrong in [
+        "held approve x --reporter y",
+        "held dismiss",
+        "held approve --batch b --kind complaint",
+    ] {
+        let line: Vec<&str> = wrong.split(' ').collect();
+        let (success, _, err) = here.run(&line).await;
+        assert!(!success && err.contains("Usage:"), "{wrong}: {err}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sums_are_printed_with_bars_as_json_and_as_csv() {
     let here = Listening::start().await;
     assert_eq!(here.prints(&["stats"]).await, "");

@@ -168,6 +168,71 @@ async fn an_operator_approves_with_an_address_or_dismisses() {
 }
 
 #[tokio::test]
+async fn holds_are_decided_together_by_a_filter() {
+    let node = Node::start().await;
+    let id = held_complaint(&node, 1, Some(TenantId::DEFAULT)).await;
+    let of_other = held_complaint(&node, 2, TenantId::new(2)).await;
+    let call = json!({"filter": {"kind": "complaint", "because": "unproven"}, "note": "theirs"});
+    let with = |name: &str, value: Value| {
+        let mut call = call.clone();
+        call[name] = value;
+        call
+    };
+    for (wrong, problem) in [
+        (json!({}), "invalid-request"),
+        (json!({"note": "x"}), "invalid-request"),
+        (with("batch", json!("b")), "invalid-request"),
+        (with("note", json!(" ")), "invalid-request"),
+        (with("note", json!("x".repeat(2_001))), "invalid-request"),
+        (with("filter", json!({})), "invalid-request"),
+        (with("filter", json!({"kind": "x"})), "invalid-json"),
+        (with("filter", json!({"because": "x"})), "invalid-json"),
+        (with("filter", json!({"since": "x"})), "invalid-json"),
+        (with("filter", json!({"who": "x"})), "invalid-json"),
+        (with("after", json!("x")), "invalid-json"),
+        (json!({"batch": "b", "dry_run": true}), "invalid-request"),
+        (
+            json!({"batch": "b", "after": format!("{id}.0")}),
+            "invalid-request",
+        ),
+        (json!({"batch": "b"}), "not-found"),
+    ] {
+        for decision in ["approve", "dismiss"] {
+            let answer = node.post(&format!("/v1/held/{decision}"), &wrong).await;
+            assert_eq!(answer.problem(), problem, "{decision} {wrong}");
+        }
+    }
+    let reader = node.key(None, &[KeyScope::Read]).await;
+    let request = http::Request::builder()
+        .method("POST")
+        .uri("/v1/held/approve")
+        .header("authorization", format!("Bearer {reader}"))
+        .header("content-type", "application/json")
+        .body(call.to_string().into());
+    let answer = node.send(request.unwrap()).await;
+    assert_eq!(answer.problem(), "insufficient-scope");
+
+    let approved = node.post("/v1/held/approve", &call).await.json();
+    assert_eq!(
+        approved,
+        json!({"batch": null, "decision": "approved", "decided": 0, "nameless": 1, "next": null,
+            "indexed": true}),
+        "it names nobody"
+    );
+    let dry = node
+        .post("/v1/held/dismiss", &with("dry_run", json!(true)))
+        .await;
+    assert_eq!(dry.json()["decided"], 1);
+    for decided in [1, 0] {
+        let dismissed = node.post("/v1/held/dismiss", &call).await.json();
+        assert_eq!(dismissed["decided"], decided);
+    }
+    let left = node.get_for("*", "/v1/held").await.json();
+    assert_eq!(left["items"].as_array().unwrap().len(), 1);
+    assert_eq!(left["items"][0]["id"], format!("{of_other}.0"));
+}
+
+#[tokio::test]
 async fn what_belongs_to_no_tenant_is_seen_across_all() {
     let node = Node::start().await;
     let id = held_complaint(&node, 1, None).await;
