@@ -182,15 +182,20 @@ impl Index {
         found.into_iter().filter_map(hit).collect()
     }
 
-    /// Whether exactly this suppression stands, whatever else does.
-    pub fn stands(&self, key: &SuppressionKey) -> bool {
+    /// Since when exactly this suppression stands, whatever else does.
+    pub fn stands_since(&self, key: &SuppressionKey) -> Option<Timestamp> {
         let place = Place::of(&key.recipient);
         let wanted = Entry::new(key, Timestamp::default()).identity();
         let owner = Owner::new(key.tenant, &key.recipient);
-        self.read(place.shard()).is_some_and(|shard| {
-            let mut entries = shard.of(place, owner);
-            entries.any(|entry| entry.identity() == wanted)
-        })
+        let shard = self.read(place.shard())?;
+        let mut entries = shard.of(place, owner);
+        let found = entries.find(|entry| entry.identity() == wanted)?;
+        found.hit().map(|hit| hit.since)
+    }
+
+    /// Whether exactly this suppression stands, whatever else does.
+    pub fn stands(&self, key: &SuppressionKey) -> bool {
+        self.stands_since(key).is_some()
     }
 
     /// Number of standing suppressions.

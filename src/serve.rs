@@ -288,6 +288,7 @@ impl Interior {
                 .token_receipts_per_hour
                 .limit()
                 .unwrap_or(0),
+            policy: interior::policy(&self.config),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What happens behind every door: receipts are drawn and committed to the journal.
 
 mod rate;
+mod surplus;
 pub mod undo;
 
 use std::collections::HashSet;
@@ -12,19 +13,19 @@ use arc_swap::ArcSwap;
 use crate::app::pressure::Pressure;
 use crate::index::Index;
 use crate::journal::{AppendError, Journal};
-use crate::judge;
+use crate::judge::Policy;
 use crate::metrics::{Metrics, Refusal, TokenFailure};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::digest::Digest;
 use crate::model::directory::{Directory, DirectoryChange};
 use crate::model::mailbox::{Mailbox, Role};
 use crate::model::receipt::{Arrival, Door, Envelope, Receipt, ReceiptId};
-use crate::model::suppression::{Reason, Scope, SuppressionKey};
 use crate::smtp::recipients::{Accepted, Served};
 use crate::token::finder;
 use crate::token::keyring::Keyring;
-use crate::token::wire::{Fields, Token, TokenError};
+use crate::token::wire::{Token, TokenError};
 use rate::TokenRate;
+use surplus::Surplus;
 
 /// The inner side of all doors. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -39,6 +40,7 @@ struct Inner {
     served: ArcSwap<Served>,
     pressure: Pressure,
     rate: TokenRate,
+    policy: Arc<Policy>,
 }
 
 /// What a reception is made of.
@@ -56,6 +58,8 @@ pub struct Parts {
     pub served: Served,
     /// Receipts that are kept of one token in an hour; more are counted only. 0: no limit.
     pub token_receipts_per_hour: u32,
+    /// How the pipeline will judge.
+    pub policy: Policy,
 }
 
 /// A mail that the SMTP door has received whole.
@@ -117,6 +121,7 @@ impl Reception {
             served: ArcSwap::from_pointee(parts.served),
             pressure: Pressure::default(),
             rate: TokenRate::new(parts.token_receipts_per_hour),
+            policy: Arc::new(parts.policy),
         }))
     }
 
@@ -181,6 +186,7 @@ impl Reception {
         let first = draw(at)?;
         let mut seen = HashSet::new();
         let mut receipts = Vec::with_capacity(mail.recipients.len());
+        let mut opt_outs = Vec::new();
         for (path, accepted) in mail.recipients {
             let token = accepted.token.as_ref();
             if !seen.insert((
@@ -193,16 +199,14 @@ impl Reception {
             if let Some(token) = token.filter(|token| token.revoked) {
                 self.revoked(Door::Smtp, token);
             }
-            if token.is_some_and(|token| self.is_surplus(token, role, at)) {
-                self.0.metrics.refusal(Door::Smtp, Refusal::TokenRate);
-                continue;
-            }
+            let much = token.is_some_and(|token| self.0.rate.exceeded(&token.text, role, at));
+            let token = accepted.token.clone().filter(|_| much);
             let id = if receipts.is_empty() {
                 first
             } else {
                 draw(at)?
             };
-            receipts.push(Receipt {
+            let receipt = Receipt {
                 id,
                 at,
                 door: Door::Smtp,
@@ -217,10 +221,24 @@ impl Reception {
                     content_type: None,
                 },
                 digest,
-            });
+            };
+            if let Some(token) = token {
+                match self.surplus_mail(&token, &receipt, &raw).await {
+                    Surplus::Dropped => {
+                        self.0.metrics.refusal(Door::Smtp, Refusal::TokenRate);
+                        continue;
+                    }
+                    Surplus::OptsOut => opt_outs.push((token.text, role)),
+                    Surplus::Kept => {}
+                }
+            }
+            receipts.push(receipt);
         }
         if !receipts.is_empty() {
             self.append(Arrival { receipts, raw }, Door::Smtp).await?;
+            for (token, role) in opt_outs {
+                self.0.rate.kept(&token, role, at);
+            }
         }
         Ok(first)
     }
@@ -247,11 +265,16 @@ impl Reception {
         if click.token.revoked {
             self.revoked(Door::OneClick, &click.token);
         }
-        if self.is_surplus(&click.token, Role::Unsubscribe, at) {
+        let Some(kept) = self.share_of_click(click, at) else {
             self.0.metrics.refusal(Door::OneClick, Refusal::TokenRate);
             return Ok(());
+        };
+        let plain = kept.is_plain().then(|| kept.token.text.clone());
+        self.commit_click(kept, at).await?;
+        if let Some(token) = plain {
+            self.0.rate.kept(&token, Role::Unsubscribe, at);
         }
-        self.commit_click(click, at).await
+        Ok(())
     }
 
     async fn commit_click(&self, click: Click, at: Timestamp) -> Result<(), AppendError> {
@@ -318,34 +341,6 @@ impl Reception {
         self.0.metrics.token_failure(door, TokenFailure::Revoked);
         let tenant = token.fields.tenant;
         tracing::debug!(%tenant, "a token of a revoked key came in; its events will be held");
-    }
-
-    /// Whether this token has had its hour's share of receipts in that role, and one more could
-    /// change nothing: the answer stays the same, the receipt is counted and not kept.
-    fn is_surplus(&self, token: &Token, role: Role, at: Timestamp) -> bool {
-        self.0.rate.exceeded(&token.text, role, at) && self.changes_nothing(&token.fields, role)
-    }
-
-    /// Whether the very suppression that mail at a mailbox of that role can begin stands already.
-    /// One of another reason does not count: it may be lifted, and this one must then stand.
-    fn changes_nothing(&self, fields: &Fields, role: Role) -> bool {
-        let served = self.0.served.load();
-        let (scope, reason) = match role {
-            Role::Unsubscribe => {
-                let scope = judge::opt_out_scope(&served.directory, fields);
-                (scope, Reason::Unsubscribe)
-            }
-            Role::Complaint | Role::Cfbl => (Scope::Marketing, Reason::Complaint),
-            Role::Bounce => (Scope::All, Reason::Bounce),
-            // Reports and mail for people say more than one thing.
-            Role::Dmarc | Role::TlsReport | Role::Human => return false,
-        };
-        self.0.index.stands(&SuppressionKey {
-            tenant: fields.tenant,
-            recipient: fields.recipient,
-            scope,
-            reason,
-        })
     }
 }
 

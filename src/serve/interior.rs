@@ -323,7 +323,7 @@ impl Interior {
     }
 }
 
-fn policy(config: &Config) -> Policy {
+pub(super) fn policy(config: &Config) -> Policy {
     Policy {
         raise_other_complaints: config.policy.raise_other_complaints,
         reading: mime::Limits {

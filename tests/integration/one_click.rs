@@ -13,6 +13,7 @@ use desist::http::public::pages::Pages;
 use desist::http::public::{self, ClickLimits, Public};
 use desist::index::Index;
 use desist::journal::{Entry, Journal, JournalConfig};
+use desist::judge::Policy;
 use desist::metrics::Metrics;
 use desist::model::address::Address;
 use desist::model::clock::Clock;
@@ -154,6 +155,7 @@ impl Door {
                 current: setting.current,
             },
             token_receipts_per_hour: 0,
+            policy: Policy::default(),
         });
         let tls = Tls::self_made(folder.path(), &[], Alpn::Http).unwrap();
         let public = Public::new(reception, setting.limits, Pages::load(None).unwrap())

@@ -145,10 +145,12 @@ suite! {
         an_undo_ends_only_what_its_visit_has_begun,
         one_batch_is_settled_in_the_order_of_its_receipts,
         an_opt_out_and_its_undo_at_once_leave_nothing,
+        what_was_committed_before_a_refusal_is_told,
     }
     concurrency {
         a_reader_of_the_feed_misses_and_repeats_nothing,
         the_same_batch_from_many_nodes_acts_once,
+        two_replays_at_once_correct_a_receipt_once,
         suppress_and_lift_of_the_same_end_alike_in_feed_and_table,
         the_last_two_holds_decided_at_once_finish_the_receipt,
     }

@@ -138,6 +138,7 @@ async fn open(folder: &std::path::Path) -> (App, String) {
             current: true,
         },
         token_receipts_per_hour: 0,
+        policy: desist::judge::Policy::default(),
     });
     let following = Following {
         store: store.clone(),

@@ -1,16 +1,17 @@
 //! How many receipts of one token came in this hour.
 //!
 //! A token is public to whoever received the mail, so anybody can send it again a million times.
-//! Beyond the limit a receipt that would change nothing is counted and not kept.
+//! Beyond the limit a receipt that would change nothing is counted and not kept. Whether an opt-out
+//! changes something depends on what was kept of the token before: that is remembered too.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::model::clock::Timestamp;
 use crate::model::mailbox::Role;
 
-/// Tokens that are counted at a time; beyond it nothing is held back. About 16 MiB.
+/// Tokens that are counted at a time; beyond it nothing is held back. About 24 MiB.
 const COUNTED: usize = 500_000;
 const HOUR_MILLIS: i64 = 3_600_000;
 
@@ -24,7 +25,14 @@ pub(super) struct TokenRate {
 #[derive(Debug, Default)]
 struct Counts {
     hour: i64,
-    by_token: HashMap<u64, u32>,
+    by_token: HashMap<u64, Count>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    receipts: u32,
+    /// When the last opt-out that cannot be taken back was kept, if one was.
+    kept: Option<Timestamp>,
 }
 
 impl TokenRate {
@@ -44,11 +52,7 @@ impl TokenRate {
         }
         let key = self.hasher.hash_one((token, role));
         let hour = at.as_millis().div_euclid(HOUR_MILLIS);
-        // A poisoned lock holds plain numbers: they stay usable.
-        let mut counts = self
-            .counts
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut counts = self.counts();
         if counts.hour != hour {
             *counts = Counts {
                 hour,
@@ -58,9 +62,28 @@ impl TokenRate {
         if counts.by_token.len() >= COUNTED && !counts.by_token.contains_key(&key) {
             return false;
         }
-        let count = counts.by_token.entry(key).or_insert(0);
-        *count = count.saturating_add(1);
-        *count > self.limit
+        let count = counts.by_token.entry(key).or_default();
+        count.receipts = count.receipts.saturating_add(1);
+        count.receipts > self.limit
+    }
+
+    /// An opt-out that cannot be taken back was kept, of a token that was just counted.
+    pub(super) fn kept(&self, token: &str, role: Role, at: Timestamp) {
+        let key = self.hasher.hash_one((token, role));
+        if let Some(count) = self.counts().by_token.get_mut(&key) {
+            count.kept = count.kept.max(Some(at));
+        }
+    }
+
+    /// When the last one was kept in this hour.
+    pub(super) fn last_kept(&self, token: &str, role: Role) -> Option<Timestamp> {
+        let key = self.hasher.hash_one((token, role));
+        self.counts().by_token.get(&key)?.kept
+    }
+
+    // A poisoned lock holds plain numbers: they stay usable.
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

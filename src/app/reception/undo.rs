@@ -33,7 +33,7 @@ impl Reception {
         // moment ago may not be in the index yet: so this is no success.
         let role = Role::Unsubscribe;
         let is_much = self.0.rate.exceeded(&click.token.text, role, at);
-        if is_much && !self.changes_nothing(&click.token.fields, role) {
+        if is_much && !self.stands(&click.token.fields, role) {
             self.0.metrics.refusal(Door::OneClick, Refusal::TokenRate);
             return Err(AppendError::Overloaded.into());
         }

@@ -253,6 +253,7 @@ async fn join(store: Store, journal: Journal, clock: Clock) -> (App, Stop) {
             current: true,
         },
         token_receipts_per_hour: 0,
+        policy: desist::judge::Policy::default(),
     });
     let stop = Stop::new();
     let following = Following {

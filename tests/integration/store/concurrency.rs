@@ -4,10 +4,12 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use desist::model::suppression::{ChangeOp, SuppressionKey};
-use desist::store::{Decision, EventFilter, Lift, Store, StoreError};
+use desist::store::{Correction, Decision, EventFilter, Lift, Store, StoreError};
 use tokio::task::JoinSet;
 
-use super::world::{HOLD, NOW, TENANT, World, all_changes, event, manual, recipient_key, standing};
+use super::world::{
+    HOLD, NOW, SUPPRESS, TENANT, World, all_changes, event, manual, recipient_key, standing,
+};
 
 /// The future as a task of its own; tests track tasks by joining them all.
 #[expect(clippy::disallowed_methods, reason = "joined by the test")]
@@ -171,4 +173,33 @@ pub(super) async fn the_last_two_holds_decided_at_once_finish_the_receipt(world:
         let (receipt, _) = store.receipt(ids[0].receipt).await.unwrap().unwrap();
         assert_eq!(receipt.state, desist::model::receipt::ReceiptState::Done);
     }
+}
+
+// The receipts of a page are corrected by whoever comes first; the other finds nothing to do, and does
+// not fail.
+pub(super) async fn two_replays_at_once_correct_a_receipt_once(world: &World) {
+    let store = world.open().await;
+    let read: Vec<_> = (0..50).map(|number| world.verdict(number, &[])).collect();
+    store.record(&read, NOW).await.unwrap();
+    let corrections: Arc<[Correction]> = (0_u64..)
+        .zip(&read)
+        .map(|(number, verdict)| Correction {
+            receipt: verdict.receipt.clone(),
+            tenant: verdict.tenant,
+            withdrawn: Vec::new(),
+            new: vec![event(verdict.receipt.id, 7, number, &[SUPPRESS])],
+        })
+        .collect();
+    let mut replays = JoinSet::new();
+    for _ in 0..4 {
+        let (store, corrections) = (world.open().await, Arc::clone(&corrections));
+        replays.spawn(async move { store.correct(&corrections, "replay", NOW).await });
+    }
+    let mut corrected = 0;
+    while let Some(done) = replays.join_next().await {
+        corrected += done.unwrap().unwrap().recorded.new.len();
+    }
+    assert_eq!(corrected, 50);
+    assert_eq!(standing(&store).await.len(), 50);
+    assert_eq!(all_changes(&store).await.len(), 50);
 }

@@ -3,7 +3,7 @@
 use desist::model::event::{Effect, EventKind};
 use desist::model::receipt::Door;
 use desist::model::suppression::{Reason, Scope, SuppressionKey};
-use desist::store::Verdict;
+use desist::store::{Recorded, StoreError, Verdict};
 
 use super::world::{NOW, World, all_changes, key, standing};
 
@@ -126,4 +126,25 @@ pub(super) async fn an_opt_out_and_its_undo_at_once_leave_nothing(world: &World)
         );
     }
     assert_eq!(standing(&one).await, []);
+}
+
+// A batch ends a transaction at each undo: what is committed when a later one is refused is told, since
+// nothing of it will be new when the batch is tried again.
+pub(super) async fn what_was_committed_before_a_refusal_is_told(world: &World) {
+    let store = world.open().await;
+    let mut twice = world.complaint(3);
+    let again = twice.events[0].clone();
+    twice.events.push(again);
+    let batch = [unsubscribe(world, 1, VISIT), undo(world, 1, VISIT), twice];
+    let mut recorded = Recorded::default();
+    let refused = store.record_into(&mut recorded, &batch, NOW).await;
+    assert!(
+        matches!(refused, Err(StoreError::Refused(_))),
+        "{refused:?}"
+    );
+    let committed: Vec<_> = batch[..2].iter().map(|one| one.receipt.id).collect();
+    assert_eq!(recorded.new, committed);
+    assert_eq!(recorded.effects, [OPT_OUT, Effect::Undo]);
+    let again = store.record(&batch[..2], NOW).await.unwrap();
+    assert!(again.new.is_empty());
 }
