@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::body::Json;
 use super::caller::{Admin, May, Read};
+use super::conditional::Had;
 use super::problem::{Kind, Problem};
 use super::wire::{self, Answer, Listing, Parameters, Segment};
 use crate::app::App;
@@ -118,15 +119,19 @@ pub(super) struct MailboxesParameters {
     tag = "management",
     security(("bearer" = ["read"])),
     params(MailboxesParameters),
-    responses((status = 200, description = "A page", body = Listing<MailboxItem>,
-        example = json!({"items": [{"address": "jmrp@fb.shop.example", "role": "complaint",
-            "tenant": 2, "stream": null, "declared": false}], "next": null})))
+    responses(
+        (status = 200, description = "A page", body = Listing<MailboxItem>,
+            example = json!({"items": [{"address": "jmrp@fb.shop.example", "role": "complaint",
+                "tenant": 2, "stream": null, "declared": false}], "next": null})),
+        (status = 304, description = "You have it"),
+    )
 )]
 pub(super) async fn list(
     State(api): State<Api>,
     May { caller, .. }: May<Read>,
     Parameters(asked): Parameters<MailboxesParameters>,
-) -> Result<Answer<Listing<MailboxItem>>, Problem> {
+    had: Had,
+) -> Result<Response, Problem> {
     let limit = usize::try_from(wire::limit(asked.limit)?).unwrap_or(usize::MAX);
     let after = asked.after.as_deref();
     let (page, more) = list_mailboxes(&api.app, caller.tenant, after, limit);
@@ -135,7 +140,7 @@ pub(super) async fn list(
     let items = page
         .into_iter()
         .map(|mailbox| MailboxItem::new(&api.app, mailbox));
-    Ok(Answer(Listing {
+    Ok(had.or_else(&Listing {
         items: items.collect(),
         next,
     }))

@@ -12,8 +12,9 @@ use super::node::{Answer, Node};
 use crate::harness::{Engine, Place};
 use crate::privacy::assert_reveals_nothing;
 
-const TAGGED: [&str; 4] = [
+const TAGGED: [&str; 5] = [
     "/openapi.json",
+    "/v1/mailboxes",
     "/v1/tenants",
     "/v1/streams",
     "/v1/signing-keys",
