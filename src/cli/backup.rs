@@ -15,6 +15,7 @@ use manifest::Manifest;
 pub(super) use manifest::ManifestError;
 
 use super::client::{ClientArgs, ClientError};
+use super::progress::Progress;
 use crate::config::Config;
 use crate::journal::{self, JournalError};
 use crate::model::clock::Clock;
@@ -139,34 +140,45 @@ impl BackupArgs {
             .create(folder)
             .map_err(at(folder))?;
 
+        let progress = Progress::of_octets();
         // First what leaves the journal when it comes into the store.
+        progress.now("journal");
         let mut names = match journal::copy_to(&config.data_dir, folder) {
             Ok(names) => names,
             Err(JournalError::Open) => {
-                self.shipped(config, &clock).await?;
+                self.shipped(config, &clock, &progress).await?;
                 Vec::new()
             }
             Err(error) => return Err(error.into()),
         };
+        progress.now(STORE);
         let copied = store::copy_to(&url, &folder.join(STORE)).await?;
         names.extend(copied.then_some(STORE));
         for name in OTHERS {
-            names.extend(copy(&config.data_file(name), folder, name)?.then_some(name));
+            let from = config.data_file(name);
+            names.extend(copy(&from, (folder, name), &progress)?.then_some(name));
         }
         if let (Some(path), false) = (config.seal_key_path(), self.without_seal_key) {
-            names.extend(copy(path, folder, SEAL_KEY)?.then_some(SEAL_KEY));
+            names.extend(copy(path, (folder, SEAL_KEY), &progress)?.then_some(SEAL_KEY));
         }
         let engine = if copied { "sqlite" } else { "postgres" };
         let mut manifest = Manifest::new(began, engine, Some(id));
         for name in names {
+            progress.now(format!("reading {name} again"));
             manifest.add(folder, name).map_err(at(&folder.join(name)))?;
         }
         manifest.write(folder).map_err(at(folder))?;
+        drop(progress);
         self.tell(&manifest, out).map_err(at(Path::new("-")))
     }
 
     /// Waits until a running server has in the store all that it has accepted by now.
-    async fn shipped(&self, config: &Config, clock: &Clock) -> Result<(), BackupError> {
+    async fn shipped(
+        &self,
+        config: &Config,
+        clock: &Clock,
+        progress: &Progress,
+    ) -> Result<(), BackupError> {
         let client = self.client.connect(&config.data_dir)?;
         let began = clock.tick();
         loop {
@@ -181,6 +193,9 @@ impl BackupArgs {
             });
             if unshipped.is_some_and(|count| count < 1.0) || newer {
                 return Ok(());
+            }
+            if let Some(count) = unshipped {
+                progress.now(format!("waiting for {count} receipts"));
             }
             if waited > PATIENCE {
                 return Err(BackupError::TooLate);
@@ -251,11 +266,13 @@ impl RestoreArgs {
             .mode(0o700)
             .create(data_dir)
             .map_err(at(data_dir))?;
+        let progress = Progress::of_octets();
         for file in &manifest.files {
             if let Some(path) = target(&file.name) {
-                put(&self.folder.join(&file.name), &path)?;
+                put(&self.folder.join(&file.name), &path, &progress)?;
             }
         }
+        drop(progress);
         store::rename(&wanted).await?;
         File::open(data_dir)
             .and_then(|folder| folder.sync_all())
@@ -271,17 +288,22 @@ impl RestoreArgs {
 }
 
 /// Copies a file into a folder, readable by its owner alone; `false` if there is none.
-fn copy(from: &Path, folder: &Path, name: &str) -> Result<bool, BackupError> {
+fn copy(
+    from: &Path,
+    (folder, name): (&Path, &str),
+    progress: &Progress,
+) -> Result<bool, BackupError> {
     match from.try_exists() {
-        Ok(true) => put(from, &folder.join(name)).map(|()| true),
+        Ok(true) => put(from, &folder.join(name), progress).map(|()| true),
         Ok(false) => Ok(false),
         Err(error) => Err(at(from)(error)),
     }
 }
 
 /// Copies a file to where none is, durably.
-fn put(from: &Path, to: &Path) -> Result<(), BackupError> {
-    let mut source = File::open(from).map_err(at(from))?;
+fn put(from: &Path, to: &Path, progress: &Progress) -> Result<(), BackupError> {
+    progress.now(from.display().to_string());
+    let mut source = progress.reading(File::open(from).map_err(at(from))?);
     let mut target = OpenOptions::new()
         .write(true)
         .create_new(true)

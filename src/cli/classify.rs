@@ -97,7 +97,7 @@ impl ClassifyArgs {
                 }
             },
         )?;
-        progress.end();
+        drop(progress);
         if !self.json {
             plain::totals(out, &totals)?;
         }

@@ -204,13 +204,13 @@ fn together(
         decided += number("decided");
         nameless += number("nameless");
         indexed &= answer.get("indexed") == Some(&Value::Bool(true));
-        progress.add(number("decided"));
+        progress.at(decided);
         after = answer.get("next").cloned().unwrap_or_default();
         if after.is_null() {
             break;
         }
     }
-    progress.end();
+    drop(progress);
     let total = json!({"decision": decision, "dry_run": filter.dry_run, "decided": decided,
         "nameless": nameless, "indexed": indexed});
     if client.json {

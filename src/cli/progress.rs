@@ -1,18 +1,29 @@
 //! How far a long work is, on a terminal: nothing anywhere else.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Read};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A line on standard error that counts.
+/// A line on standard error that counts; gone with this.
 #[derive(Debug)]
 pub(super) struct Progress(ProgressBar);
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
 
 impl Progress {
     /// Begins to count things of that name, for instance `messages`.
     pub(super) fn start(what: &str) -> Self {
         Self::styled(&format!("{{spinner}} {{human_pos}} {what}, {{per_sec}}"))
+    }
+
+    /// Begins to count octets that are copied, and to say what is done.
+    pub(super) fn of_octets() -> Self {
+        Self::styled("{spinner} {msg} {binary_bytes} {elapsed}")
     }
 
     fn styled(template: &str) -> Self {
@@ -37,18 +48,24 @@ impl Progress {
         self.0.inc(1);
     }
 
-    /// So many more are done.
-    pub(super) fn add(&self, number: u64) {
-        self.0.inc(number);
+    /// So many are done.
+    pub(super) fn at(&self, number: u64) {
+        self.0.set_position(number);
+    }
+
+    /// What is done now; counting begins anew.
+    pub(super) fn now(&self, what: impl Into<String>) {
+        self.0.set_position(0);
+        self.0.set_message(what.into());
+    }
+
+    /// Counts what is read.
+    pub(super) fn reading<R: Read>(&self, source: R) -> impl Read {
+        self.0.wrap_read(source)
     }
 
     /// Prints a line without disturbing the count.
     pub(super) fn say(&self, line: &str) {
         self.0.suspend(|| super::complain(line));
-    }
-
-    /// Takes the line away.
-    pub(super) fn end(&self) {
-        self.0.finish_and_clear();
     }
 }

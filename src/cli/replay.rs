@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, ClientArgs, ClientError, print_json, print_list};
+use super::progress::Progress;
 use crate::model::clock::Timestamp;
 
 /// Read kept receipts again with today's reader and rules, and correct what they changed.
@@ -37,9 +38,6 @@ const NUMBERS: [&str; 7] = [
     "read", "not_kept", "changed", "unmade", "made", "lifted", "begun",
 ];
 
-/// Pages between two lines of progress.
-const PROGRESS: u64 = 50;
-
 impl ReplayArgs {
     /// Prints the difference; then applies it, unless it is a dry run.
     pub(super) fn run(&self, data_dir: &Path, out: &mut dyn Write) -> Result<(), ClientError> {
@@ -64,9 +62,10 @@ impl ReplayArgs {
     }
 
     fn pass(&self, client: &Client, dry_run: bool) -> Result<Total, ClientError> {
+        let progress = Progress::start("receipts read");
         let mut total = Total::default();
         let mut after = Value::Null;
-        for page in 1.. {
+        loop {
             let mut call = Map::new();
             call.insert("dry_run".to_owned(), dry_run.into());
             for (name, time) in [("since", self.since), ("until", self.until)] {
@@ -79,15 +78,12 @@ impl ReplayArgs {
             }
             let answer = client.post("/v1/replay", &Value::Object(call))?;
             total.add(&answer);
+            progress.at(total.of("read"));
             after = answer.get("next").cloned().unwrap_or_default();
             if after.is_null() {
-                break;
-            }
-            if page % PROGRESS == 0 {
-                tracing::info!(read = total.of("read"), "reading receipts again");
+                return Ok(total);
             }
         }
-        Ok(total)
     }
 }
 
