@@ -26,21 +26,6 @@ pub async fn erase(app: &App, tenant: TenantId, text: &str) -> Result<Erased, Er
         address: whom.address.map(|address| address.as_str().to_owned()),
     };
     let erased = app.store.erase(&whose, app.clock.now()).await?;
-    let Erased {
-        suppressions,
-        changes,
-        events,
-        receipts,
-        messages,
-    } = erased;
-    tracing::info!(
-        tenant = tenant.get(),
-        suppressions,
-        changes,
-        events,
-        receipts,
-        messages,
-        "erased a recipient's address and mail"
-    );
+    tracing::info!(tenant = tenant.get(), %erased, "erased a recipient's address and mail");
     Ok(erased)
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::client::{ClientArgs, ClientError, cell, print_json};
+use super::client::{ClientArgs, ClientError, print_json};
+use crate::store::Erased;
 
 /// Erase a recipient's address and all mail known to be of it; what stands against it stays.
 ///
@@ -31,11 +32,8 @@ impl EraseArgs {
         if client.json {
             return print_json(out, &answer);
         }
-        let counts = ["suppressions", "changes", "events", "receipts", "messages"];
-        let told: Vec<String> = counts
-            .iter()
-            .map(|name| format!("{} {name}", cell(&answer, &format!("/{name}"))))
-            .collect();
-        Ok(writeln!(out, "erased from {}", told.join(", "))?)
+        let erased: Erased =
+            serde_json::from_value(answer).map_err(|_other_form| client.stranger())?;
+        Ok(writeln!(out, "erased from {erased}")?)
     }
 }

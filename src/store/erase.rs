@@ -3,15 +3,20 @@
 //! A recipient key stays, so that mail to an erased person goes on being stopped; so does the
 //! evidence that names nobody.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 use super::Store;
-use super::events::{COLUMNS as EVENT_COLUMNS, StoredEvent};
+use super::events::{COLUMNS as EVENT_COLUMNS, event_of};
 use super::failure::{Failure, StoreError};
 use super::pool::{Conn, read, write};
 use super::receipts::{self, StoredReceipt};
 use super::sql::{Conditions, Row, Value, execute, fetch, month, values};
 use crate::model::address::Address;
 use crate::model::clock::Timestamp;
-use crate::model::event::without_addresses;
+use crate::model::event::{Event, without_addresses};
 use crate::model::receipt::{Envelope, ReceiptId};
 use crate::model::recipient::RecipientKey;
 use crate::model::tenant::TenantId;
@@ -33,19 +38,60 @@ pub struct Erasure {
     pub address: Option<String>,
 }
 
+// The API answers with it as it is.
 /// What was erased: rows that had something of the recipient in them and have it no longer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = EraseAnswer)]
 pub struct Erased {
-    /// Suppressions, standing and lifted.
+    /// Suppressions, standing and lifted, that no longer name an address.
     pub suppressions: u64,
-    /// Changes that the feed still keeps.
+    /// Changes of the feed that no longer name one.
     pub changes: u64,
-    /// Events.
+    /// Events that no longer name one.
     pub events: u64,
-    /// Receipts, whose envelopes name nobody now.
+    /// Receipts whose envelopes no longer tell who wrote, from where, and with which program.
     pub receipts: u64,
     /// Messages whose raw bytes are gone.
     pub messages: u64,
+}
+
+impl fmt::Display for Erased {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            suppressions,
+            changes,
+            events,
+            receipts,
+            messages,
+        } = self;
+        // By its whole name: `write` is a transaction here.
+        std::write!(
+            f,
+            "{suppressions} suppressions, {changes} changes, {events} events, {receipts} receipts, \
+             {messages} messages"
+        )
+    }
+}
+
+/// Runs work in a transaction in which what is deleted is written over in the file of SQLite, and
+/// not only given free, whatever becomes of the work. On PostgreSQL that is for its vacuum.
+macro_rules! write_over {
+    ($pool:expr, |$conn:ident| $work:expr) => {
+        write!($pool, |$conn| {
+            secure_delete($conn, "on").await?;
+            let done = $work.await;
+            secure_delete($conn, "off").await?;
+            done
+        })
+    };
+}
+
+async fn secure_delete(conn: &mut Conn<'_>, state: &'static str) -> Result<(), Failure> {
+    if let Conn::Sqlite(_) = conn {
+        let sql = format!("pragma secure_delete = {state}");
+        fetch(conn, "store", sql, vec![]).await?;
+    }
+    Ok(())
 }
 
 impl Store {
@@ -55,26 +101,17 @@ impl Store {
         if whose.recipients.is_empty() {
             return Ok(Erased::default());
         }
-        let mut erased = write!(self.pool, |conn| {
-            write_over(conn, true).await?;
-            let erased = forget_address(conn, whose, now).await?;
-            write_over(conn, false).await.map(|()| erased)
-        })?;
+        let mut erased = write_over!(self.pool, |conn| forget_address(conn, whose, now))?;
         erased.changes = self.erase_changes(whose).await?;
         let mut after = 0;
         loop {
             let rows = self.rows("events", those_events(whose, after)).await?;
-            let events: Vec<StoredEvent> =
-                rows.iter().map(StoredEvent::of).collect::<Result<_, _>>()?;
-            let Some(last) = events.last() else {
+            let Some(last) = rows.last() else {
                 break;
             };
-            after = last.seq;
-            let (changed, of_mail) = write!(self.pool, |conn| {
-                write_over(conn, true).await?;
-                let changed = forget_events(conn, &events).await?;
-                write_over(conn, false).await.map(|()| changed)
-            })?;
+            after = last.number("seq")?;
+            let events: Vec<Event> = rows.iter().map(event_of).collect::<Result<_, _>>()?;
+            let (changed, of_mail) = write_over!(self.pool, |conn| forget_events(conn, &events))?;
             erased.events += changed;
             erased.add_mail(of_mail);
         }
@@ -111,11 +148,11 @@ impl Store {
             let mut those = Conditions::behind(values![]);
             those.within("seq", places.iter().map(|place| Value::from(*place)));
             let sql = format!("update changes set address = null {}", those.to_where());
-            write!(self.pool, |conn| {
-                write_over(conn, true).await?;
-                execute(conn, sql.clone(), those.values.clone()).await?;
-                write_over(conn, false).await
-            })?;
+            write_over!(self.pool, |conn| execute(
+                conn,
+                sql.clone(),
+                those.values.clone()
+            ))?;
         }
         Ok(u64::try_from(places.len()).unwrap_or(u64::MAX))
     }
@@ -140,11 +177,7 @@ impl Store {
                 }
             }
             for ids in found.chunks(together()) {
-                mail.add(write!(self.pool, |conn| {
-                    write_over(conn, true).await?;
-                    let mail = forget_mail(conn, ids).await?;
-                    write_over(conn, false).await.map(|()| mail)
-                })?);
+                mail.add(write_over!(self.pool, |conn| forget_mail(conn, ids))?);
             }
             match end {
                 Some(_) => from = end,
@@ -179,22 +212,6 @@ impl Mail {
         self.receipts += other.receipts;
         self.messages += other.messages;
     }
-}
-
-/// Whether what is deleted is written over in the file of SQLite, and not only given free. On
-/// PostgreSQL that is for its vacuum.
-async fn write_over(conn: &mut Conn<'_>, whether: bool) -> Result<(), Failure> {
-    if let Conn::Sqlite(_) = conn {
-        let state = if whether { "on" } else { "off" };
-        fetch(
-            conn,
-            "store",
-            format!("pragma secure_delete = {state}"),
-            vec![],
-        )
-        .await?;
-    }
-    Ok(())
 }
 
 fn together() -> usize {
@@ -325,12 +342,9 @@ async fn mask_notes(
 }
 
 /// Takes the addresses out of events, and out of the mail that they were read from.
-async fn forget_events(
-    conn: &mut Conn<'_>,
-    events: &[StoredEvent],
-) -> Result<(u64, Mail), Failure> {
+async fn forget_events(conn: &mut Conn<'_>, events: &[Event]) -> Result<(u64, Mail), Failure> {
     let mut changed = 0;
-    for StoredEvent { event, .. } in events {
+    for event in events {
         let detail = event.detail.without_addresses();
         if event.address.is_none() && detail == event.detail {
             continue;
@@ -346,10 +360,7 @@ async fn forget_events(
         )
         .await?;
     }
-    let mut ids: Vec<ReceiptId> = events
-        .iter()
-        .map(|stored| stored.event.id.receipt)
-        .collect();
+    let mut ids: Vec<ReceiptId> = events.iter().map(|event| event.id.receipt).collect();
     ids.sort_unstable();
     ids.dedup();
     Ok((changed, forget_mail(conn, &ids).await?))

@@ -31,42 +31,50 @@ pub struct StoredEvent {
     pub event: Event,
 }
 
-/// What [`StoredEvent::of`] reads, of the table `events e`.
+/// What [`event_of`] reads, of the table `events e`, and the place in the feed.
 pub(super) const COLUMNS: &str = "e.seq, e.at, e.receipt, e.idx, e.tenant, e.kind, e.proof, \
     e.authentication, e.recipient, e.address, e.stream, e.reference, e.found_in, e.effects, \
-    e.detail, \
-    (select door from receipts r where r.month = e.month and r.id = e.receipt) as door";
+    e.detail";
+
+/// What [`StoredEvent::of`] reads beside: the door is the receipt's, and is looked up only for those
+/// to whom the event is shown.
+pub(super) const DOOR: &str =
+    "(select door from receipts r where r.month = e.month and r.id = e.receipt) as door";
+
+/// An event alone.
+pub(super) fn event_of(row: &Row) -> Result<Event, Failure> {
+    let effects: Vec<Json> = row.json("effects")?;
+    Ok(Event {
+        id: EventId {
+            receipt: ReceiptId::from_bytes(row.array("receipt")?),
+            index: row.number("idx")?,
+        },
+        tenant: row.opt_tenant("tenant")?,
+        kind: row.word("kind")?,
+        proof: row.word("proof")?,
+        authentication: row.word("authentication")?,
+        recipient: row.opt_array("recipient")?.map(RecipientKey::from_bytes),
+        address: row.opt_text("address")?,
+        stream: row.number("stream")?,
+        reference: row.bytes("reference")?,
+        found_in: row.opt_word("found_in")?,
+        effects: effects
+            .iter()
+            .map(|effect| {
+                effect_of(effect).ok_or_else(|| row.broken("effects", &"no effect is so"))
+            })
+            .collect::<Result<_, _>>()?,
+        detail: row.json("detail")?,
+    })
+}
 
 impl StoredEvent {
     pub(super) fn of(row: &Row) -> Result<Self, Failure> {
-        let effects: Vec<Json> = row.json("effects")?;
-        let event = Event {
-            id: EventId {
-                receipt: ReceiptId::from_bytes(row.array("receipt")?),
-                index: row.number("idx")?,
-            },
-            tenant: row.opt_tenant("tenant")?,
-            kind: row.word("kind")?,
-            proof: row.word("proof")?,
-            authentication: row.word("authentication")?,
-            recipient: row.opt_array("recipient")?.map(RecipientKey::from_bytes),
-            address: row.opt_text("address")?,
-            stream: row.number("stream")?,
-            reference: row.bytes("reference")?,
-            found_in: row.opt_word("found_in")?,
-            effects: effects
-                .iter()
-                .map(|effect| {
-                    effect_of(effect).ok_or_else(|| row.broken("effects", &"no effect is so"))
-                })
-                .collect::<Result<_, _>>()?,
-            detail: row.json("detail")?,
-        };
         Ok(Self {
             seq: row.number("seq")?,
             at: row.time("at")?,
             door: row.word("door")?,
-            event,
+            event: event_of(row)?,
         })
     }
 }

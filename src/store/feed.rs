@@ -5,7 +5,7 @@
 //! it has committed: a place of the feed becomes visible only after all places before it.
 
 use super::Store;
-use super::events::{COLUMNS as EVENT_COLUMNS, StoredEvent};
+use super::events::{COLUMNS as EVENT_COLUMNS, DOOR, StoredEvent};
 use super::failure::{Failure, StoreError};
 use super::pool::{Conn, read, write};
 use super::sql::{Conditions, ManyRows, Row, Value, execute, fetch, fetch_many, fetch_one, values};
@@ -236,7 +236,7 @@ pub(super) fn events_behind(
     // through.
     let order = if one_recipient { "seq + 0" } else { "seq" };
     let sql = format!(
-        "select f.seq as head, f.trimmed, {EVENT_COLUMNS}
+        "select f.seq as head, f.trimmed, {EVENT_COLUMNS}, {DOOR}
          from feed f left join
               (select * from events {} order by {order} limit $1) e on true
          where f.id = 1 order by e.seq",

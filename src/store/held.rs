@@ -3,7 +3,7 @@
 use std::str::FromStr as _;
 
 use super::Store;
-use super::events::{self, COLUMNS, Source, StoredEvent};
+use super::events::{self, COLUMNS, DOOR, Source, StoredEvent};
 use super::failure::{Failure, StoreError};
 use super::lift::{self, NewSuppression};
 use super::paging::{Page, Paging, foreign_cursor};
@@ -96,7 +96,7 @@ impl Store {
             open.beyond("(h.month, h.receipt, h.idx) >", place);
         }
         let sql = format!(
-            "select {COLUMNS}, {OWN} from {JOINED} {}
+            "select {COLUMNS}, {DOOR}, {OWN} from {JOINED} {}
              order by h.month, h.receipt, h.idx limit $1",
             open.to_where()
         );
@@ -171,7 +171,7 @@ impl Store {
 
 async fn one(conn: &mut Conn<'_>, id: EventId) -> Result<Option<StoredHold>, Failure> {
     let sql = format!(
-        "select {COLUMNS}, {OWN} from {JOINED}
+        "select {COLUMNS}, {DOOR}, {OWN} from {JOINED}
          where h.month = $1 and h.receipt = $2 and h.idx = $3"
     );
     let parameters = values![month(id.receipt), id.receipt, id.index];

@@ -3,7 +3,7 @@
 use std::str::FromStr as _;
 
 use super::Store;
-use super::events::{COLUMNS as EVENT_COLUMNS, StoredEvent};
+use super::events::{COLUMNS as EVENT_COLUMNS, DOOR, StoredEvent};
 use super::failure::{Failure, StoreError};
 use super::paging::{Page, Paging, foreign_cursor};
 use super::pool::{Conn, read, write};
@@ -160,7 +160,8 @@ pub(super) async fn one(
 
 async fn events_of(conn: &mut Conn<'_>, id: ReceiptId) -> Result<Vec<StoredEvent>, Failure> {
     let sql = format!(
-        "select {EVENT_COLUMNS} from events e where e.month = $1 and e.receipt = $2 order by e.idx"
+        "select {EVENT_COLUMNS}, {DOOR}
+         from events e where e.month = $1 and e.receipt = $2 order by e.idx"
     );
     let rows = fetch(conn, "events", sql, values![month(id), id]).await?;
     rows.iter().map(StoredEvent::of).collect()

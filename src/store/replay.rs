@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::events::StoredEvent;
+use super::events::event_of;
 use super::failure::Failure;
 use super::feed::key_of;
 use super::held::Decision;
@@ -202,17 +202,12 @@ async fn events_of(conn: &mut Conn<'_>, keys: Vec<Vec<Value>>) -> Result<Vec<Eve
         table: "events",
         head: "select e.seq, e.at, e.receipt, e.idx, e.tenant, e.kind, e.proof, e.authentication,
                       e.recipient, e.address, e.stream, e.reference, e.found_in, e.effects,
-                      e.detail,
-                      (select door from receipts r where r.month = e.month and r.id = e.receipt)
-                          as door
+                      e.detail
                from (",
         tail: ") k join events e on e.month = k.column1 and e.receipt = k.column2",
     };
     let rows = fetch_many(conn, statement, keys).await?;
-    let mut events = rows
-        .iter()
-        .map(|row| StoredEvent::of(row).map(|stored| stored.event))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut events = rows.iter().map(event_of).collect::<Result<Vec<_>, _>>()?;
     events.sort_by_key(|event| event.id);
     Ok(events)
 }

@@ -1,7 +1,7 @@
 //! `POST /v1/erase`: to forget who a recipient is.
 
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Api;
@@ -21,40 +21,6 @@ pub(super) struct EraseRequest {
     address: String,
 }
 
-/// What was erased.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct EraseAnswer {
-    /// Suppressions, standing and lifted, that no longer name an address.
-    suppressions: u64,
-    /// Changes of the feed that no longer name one.
-    changes: u64,
-    /// Events that no longer name one.
-    events: u64,
-    /// Receipts whose envelopes no longer tell who wrote, from where, and with which program.
-    receipts: u64,
-    /// Messages whose raw bytes are gone.
-    messages: u64,
-}
-
-impl From<Erased> for EraseAnswer {
-    fn from(erased: Erased) -> Self {
-        let Erased {
-            suppressions,
-            changes,
-            events,
-            receipts,
-            messages,
-        } = erased;
-        Self {
-            suppressions,
-            changes,
-            events,
-            receipts,
-            messages,
-        }
-    }
-}
-
 /// Erases the address of a recipient and all mail that is known to be of it.
 ///
 /// The recipient key stays, and with it everything that is suppressed, the times, and the SHA-256 of
@@ -68,7 +34,7 @@ impl From<Erased> for EraseAnswer {
     tag = "evidence",
     security(("bearer" = ["admin"])),
     request_body(content = EraseRequest, example = json!({"address": "bob@example.com"})),
-    responses((status = 200, description = "What was erased", body = EraseAnswer,
+    responses((status = 200, description = "What was erased", body = Erased,
         example = json!({"suppressions": 2, "changes": 2, "events": 3, "receipts": 3,
             "messages": 2})))
 )]
@@ -76,10 +42,10 @@ pub(super) async fn erase(
     State(api): State<Api>,
     May { caller, .. }: May<Admin>,
     Json(request): Json<EraseRequest>,
-) -> Result<Answer<EraseAnswer>, Problem> {
+) -> Result<Answer<Erased>, Problem> {
     let tenant = caller.one_tenant()?;
     let erased = erase_recipient(&api.app, tenant, &request.address).await?;
-    Ok(Answer(erased.into()))
+    Ok(Answer(erased))
 }
 
 impl From<EraseError> for Problem {
