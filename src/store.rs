@@ -52,7 +52,7 @@ use std::sync::Arc;
 pub use self::alarms::{Alarm, AlarmKind};
 pub use self::api_keys::{ApiKey, KeyScope};
 pub use self::batch::{BatchDecision, Together};
-pub use self::copy::{copy_to, rename, store_id, unseals};
+pub use self::copy::{copy_to, rename, store_id, time_of, unseals};
 pub use self::counts::Span;
 pub use self::directory::directory_of;
 pub use self::erase::{Erased, Erasure};

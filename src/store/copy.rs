@@ -13,6 +13,7 @@ use super::first_start::random;
 use super::pool::{Conn, Pool, read, sqlite_path, write};
 use super::sql::{execute, fetch_one, values};
 use super::{StoreConfig, seal};
+use crate::model::clock::Timestamp;
 use crate::model::secret::Secret;
 
 /// Copies the SQLite store of `url` into the new file `to` (mode 0600), as it is at one moment,
@@ -67,6 +68,21 @@ pub async fn store_id(url: &str) -> Result<Option<String>, StoreError> {
     let id = read!(pool, |conn| id_of(conn).await);
     pool.close().await;
     Ok(id?.map(|id| HEXLOWER.encode(&id)))
+}
+
+/// What the clock of the store's own machine says; `None` where that is this one.
+pub async fn time_of(url: &str) -> Result<Option<Timestamp>, StoreError> {
+    if sqlite_path(url).is_some() {
+        return Ok(None);
+    }
+    let pool = Pool::open(url).await?;
+    let told = read!(pool, |conn| {
+        let sql = "select (extract(epoch from clock_timestamp()) * 1000)::bigint as now";
+        let row = fetch_one(conn, "store", sql, vec![]).await?;
+        row.map(|row| row.time("now")).transpose()
+    });
+    pool.close().await;
+    told
 }
 
 async fn id_of(conn: &mut Conn<'_>) -> Result<Option<Vec<u8>>, Failure> {

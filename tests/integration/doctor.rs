@@ -176,6 +176,21 @@ fn a_round_trip_goes_through_every_door_and_leaves_nobody_behind() {
     );
 }
 
+// Of a database on another machine the clock can be compared, not only hoped for.
+#[test]
+fn the_clock_is_compared_with_the_databases() {
+    let Some(place) = Place::new(Engine::Postgres) else {
+        return;
+    };
+    let running = place.start();
+    let (_, found) = doctor(&running, &["--without-dns"]);
+    let clock = found.iter().find(|finding| finding["what"] == "clock");
+    let clock = clock.unwrap();
+    assert_eq!(clock["state"], "ok", "{clock}");
+    let says = clock["says"].as_str().unwrap();
+    assert!(says.ends_with("the database's"), "{says}");
+}
+
 #[test]
 fn without_a_server_the_rest_is_looked_at_all_the_same() {
     let place = Place::new(Engine::Sqlite).unwrap();

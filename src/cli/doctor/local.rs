@@ -25,7 +25,7 @@ pub(super) async fn look(config: &Config, clock: &Clock) -> Vec<Finding> {
     findings.push(data_folder(&config.data_dir));
     findings.push(room(&config.data_dir, config.journal_config().disk_floor));
     findings.push(the_store(config).await);
-    findings.push(time(clock.now()));
+    findings.push(time(config, clock).await);
     findings.extend(certificates(config, clock.now()));
     findings
 }
@@ -97,21 +97,43 @@ async fn the_store(config: &Config) -> Finding {
     }
 }
 
-/// Tokens need no clock, but evidence and the days of bounces do.
-fn time(now: Timestamp) -> Finding {
+/// How far clocks may be apart.
+const APART: Duration = Duration::from_secs(2);
+
+/// Tokens need no clock, but evidence and the days of bounces do, and nodes write into one store.
+/// Compared with the database's, if it is another machine's; else a time service is looked for.
+async fn time(config: &Config, clock: &Clock) -> Finding {
+    let what = "clock";
+    let told = store::time_of(&config.store_config().url).await;
+    let now = clock.now();
+    if let Ok(Some(database)) = told {
+        return compared(now, database);
+    }
     let synchronised = [
         "/run/systemd/timesync/synchronized",
         "/run/chrony",
         "/run/ntpd.pid",
     ];
     if synchronised.iter().any(|path| Path::new(path).exists()) {
-        Finding::ok("clock", format!("{now}, kept in time"))
+        Finding::ok(what, format!("{now}, kept in time"))
     } else {
         Finding::warn(
-            "clock",
+            what,
             format!("{now}; nothing here is known to keep it in time"),
         )
         .advise("run systemd-timesyncd, chrony or ntpd, unless the host does it")
+    }
+}
+
+/// This machine's clock beside the database's.
+fn compared(now: Timestamp, database: Timestamp) -> Finding {
+    let apart = Duration::from_millis(now.as_millis().abs_diff(database.as_millis()));
+    let side = if now < database { "behind" } else { "ahead of" };
+    let says = format!("{now}, {:.1} s {side} the database's", apart.as_secs_f64());
+    if apart <= APART {
+        Finding::ok("clock", says)
+    } else {
+        Finding::fail("clock", says).advise("keep both in time: systemd-timesyncd, chrony or ntpd")
     }
 }
 
@@ -166,5 +188,27 @@ fn certificate(what: &str, (chain, key): (&Path, &Path), host: &str, now: Timest
             Finding::warn(what, format!("ends on {end}")).advise("renew it")
         }
         Some(end) => Finding::ok(what, format!("for {host}, until {end}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::State;
+    use super::*;
+
+    // H-007
+    #[test]
+    fn clocks_that_are_apart_are_told_by_how_much() {
+        let at = Timestamp::from_millis;
+        for (now, database, state, says) in [
+            (10_000, 10_000, State::Ok, "0.0 s ahead of"),
+            (12_000, 10_000, State::Ok, "2.0 s ahead of"),
+            (12_001, 10_000, State::Fail, "2.0 s ahead of"),
+            (10_000, 73_500, State::Fail, "63.5 s behind"),
+        ] {
+            let finding = compared(at(now), at(database));
+            assert_eq!(finding.state, state, "{now} {database}");
+            assert!(finding.says.contains(says), "{}", finding.says);
+        }
     }
 }
