@@ -135,7 +135,7 @@ pub(super) async fn list(
     path = "/v1/signing-keys",
     tag = "management",
     security(("bearer" = ["admin"])),
-    request_body(content = NextKeyRequest, example = json!({"retire": [1]})),
+    request_body(content = Option<NextKeyRequest>, example = json!({"retire": [1]})),
     responses((status = 201, description = "Made", body = SigningKeyAnswer, example = json!({
         "signing_key": {"serial": 2, "state": "active", "generation": 1},
         "result": "created", "indexed": true})))

@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
+use axum::body::Body;
+use http::Method;
 use serde_json::Value;
+
+use super::node::Node;
 
 fn document() -> Value {
     serde_json::to_value(desist::http::api::document()).unwrap()
@@ -79,6 +83,38 @@ fn every_call_has_a_summary_an_example_and_a_problem() {
             }
         }
     }
+}
+
+// G-030: what the document says of a body is true: one that is required is missed, one that is not
+// may be left out.
+#[tokio::test]
+async fn a_body_is_required_where_the_document_says_so() {
+    let node = Node::start().await;
+    let mut seen = [0, 0];
+    for (name, operation) in operations(&document()) {
+        let Some(body) = operation.get("requestBody") else {
+            continue;
+        };
+        let (method, path) = name.split_once(' ').unwrap();
+        let mut path = path.to_owned();
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let example = match &parameter["example"] {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            let place = format!("{{{}}}", parameter["name"].as_str().unwrap());
+            path = path.replace(&place, &example);
+        }
+        let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+        let request = node.request(method, &path).body(Body::empty()).unwrap();
+        let answer = node.send(request).await;
+        let required = body["required"] == true;
+        let missed = answer.status >= 400
+            && ["invalid-json", "unsupported-media-type"].contains(&answer.problem().as_str());
+        assert_eq!(missed, required, "{name}: {}", answer.status);
+        seen[usize::from(required)] += 1;
+    }
+    assert!(seen[0] >= 2 && seen[1] >= 10, "{seen:?}");
 }
 
 #[test]
