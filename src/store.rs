@@ -20,6 +20,7 @@ mod events;
 mod failure;
 mod feed;
 mod first_start;
+mod heirs;
 mod held;
 mod held_many;
 mod lift;

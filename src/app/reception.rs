@@ -237,7 +237,7 @@ impl Reception {
         if !receipts.is_empty() {
             self.append(Arrival { receipts, raw }, Door::Smtp).await?;
             for (token, role) in opt_outs {
-                self.0.rate.kept(&token, role, at);
+                self.0.rate.kept(&token, role, Some(at));
             }
         }
         Ok(first)
@@ -269,11 +269,11 @@ impl Reception {
             self.0.metrics.refusal(Door::OneClick, Refusal::TokenRate);
             return Ok(());
         };
-        let plain = kept.is_plain().then(|| kept.token.text.clone());
+        let (token, is_plain) = (kept.token.text.clone(), kept.is_plain());
         self.commit_click(kept, at).await?;
-        if let Some(token) = plain {
-            self.0.rate.kept(&token, Role::Unsubscribe, at);
-        }
+        self.0
+            .rate
+            .kept(&token, Role::Unsubscribe, is_plain.then_some(at));
         Ok(())
     }
 

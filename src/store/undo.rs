@@ -1,13 +1,15 @@
-//! Ends what a visit of the landing page has begun, and nothing else.
+//! Ends what a visit of the landing page has begun, and nothing else: where somebody has opted out
+//! since in any other way, that opt-out takes its place ([`heirs`](super::heirs)).
 //!
 //! Opt-out and undo may have come to two nodes, and the undo may be stored first: then the opt-out
 //! finds it. Both look after they have taken their places of the feed, which is the lock under
 //! which they see each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::failure::Failure;
 use super::feed::{self, NewChange};
+use super::heirs;
 use super::lift;
 use super::pool::Conn;
 use super::record::Verdict;
@@ -43,14 +45,17 @@ pub(super) async fn settle(
         doomed.extend(begun_by_visit(conn, verdict).await?);
     }
     doomed.extend(taken_back_before(conn, new, begun).await?);
+    let mut changes = heirs::take_over(conn, &doomed, now).await?;
+    // What was taken over is of another event now, and not found.
     let ended = lift::remove_begun(conn, &doomed).await?;
-    if ended.is_empty() {
+    let inherited = u64::try_from(changes.len()).unwrap_or_default();
+    changes.extend(ended.iter().map(|stood| stood.ended(now)));
+    if changes.is_empty() {
         return Ok(None);
     }
-    let changes: Vec<NewChange> = ended.iter().map(|stood| stood.ended(now)).collect();
     let first = feed::advance(conn, changes.len()).await?;
     feed::publish(conn, &changes, first).await?;
-    lift::remember(conn, ended, first, (now, NOTE)).await?;
+    lift::remember(conn, ended, first + inherited, (now, NOTE)).await?;
     Ok(Some(
         first + u64::try_from(changes.len()).unwrap_or_default() - 1,
     ))
@@ -92,7 +97,10 @@ async fn begun_by_visit(conn: &mut Conn<'_>, verdict: &Verdict) -> Result<Doomed
 
 /// The visit that a receipt came from: its raw bytes name it, and are kept for longer than it can
 /// be taken back.
-async fn visit_of(conn: &mut Conn<'_>, receipt: ReceiptId) -> Result<Option<Visit>, Failure> {
+pub(super) async fn visit_of(
+    conn: &mut Conn<'_>,
+    receipt: ReceiptId,
+) -> Result<Option<Visit>, Failure> {
     let rows = fetch(
         conn,
         "raw",
@@ -118,10 +126,23 @@ async fn taken_back_before(
     if visits.is_empty() {
         return Ok(Vec::new());
     }
-    let people = visits
-        .keys()
-        .map(|key| values![key.tenant, key.recipient])
-        .collect();
+    let undone = undone(conn, visits.keys()).await?;
+    Ok(visits
+        .into_iter()
+        .filter(|(key, (visit, at, _))| undone.iter().any(|undone| undone.ends(key, *visit, *at)))
+        .map(|(key, (_, _, event))| (key, event))
+        .collect())
+}
+
+/// What has been taken back of these recipients' opt-outs.
+pub(super) async fn undone(
+    conn: &mut Conn<'_>,
+    keys: impl Iterator<Item = &SuppressionKey>,
+) -> Result<Vec<Undone>, Failure> {
+    let people: BTreeSet<_> = keys.map(|key| (key.tenant, key.recipient)).collect();
+    let people = people
+        .into_iter()
+        .map(|(tenant, recipient)| values![tenant, recipient]);
     let statement = ManyRows {
         table: "events",
         head: "select e.tenant, e.recipient, w.at, w.bytes from (",
@@ -130,29 +151,23 @@ async fn taken_back_before(
                join raw w on w.at = r.at and w.sha256 = r.sha256
                where e.tenant = k.column1 and e.recipient = k.column2 and e.kind = 'undo'",
     };
-    let rows = fetch_many(conn, statement, people).await?;
-    let undone: Vec<Undone> = rows.iter().map(Undone::of).collect::<Result<_, _>>()?;
-    Ok(visits
-        .into_iter()
-        .filter(|(key, (visit, at, _))| {
-            undone.iter().any(|undone| {
-                undone.whose == (key.tenant, key.recipient)
-                    && undone.visit == Some(*visit)
-                    && undone.at >= *at
-            })
-        })
-        .map(|(key, (_, _, event))| (key, event))
-        .collect())
+    let rows = fetch_many(conn, statement, people.collect()).await?;
+    rows.iter().map(Undone::of).collect()
 }
 
 /// A stored undo.
-struct Undone {
+pub(super) struct Undone {
     whose: (TenantId, RecipientKey),
     at: Timestamp,
     visit: Option<Visit>,
 }
 
 impl Undone {
+    /// Whether it takes back what that visit began then.
+    pub(super) fn ends(&self, key: &SuppressionKey, visit: Visit, at: Timestamp) -> bool {
+        self.whose == (key.tenant, key.recipient) && self.visit == Some(visit) && self.at >= at
+    }
+
     fn of(row: &Row) -> Result<Self, Failure> {
         Ok(Self {
             whose: (
@@ -194,7 +209,7 @@ fn visits(new: &[&Verdict], begun: &[NewChange]) -> Visits {
         }
     }
     if !visits.is_empty() {
-        let begun: std::collections::BTreeSet<_> = begun.iter().map(|change| change.key).collect();
+        let begun: BTreeSet<_> = begun.iter().map(|change| change.key).collect();
         visits.retain(|key, _| begun.contains(key));
     }
     visits

@@ -456,6 +456,60 @@ fn b_035_beyond_its_limit_a_token_is_answered_alike_and_not_kept() {
     assert_eq!(receipts(&running), 3);
 }
 
+// What a mail is decides, not the address that it came to: this one is no opt-out.
+#[test]
+fn b_035_a_complaint_at_the_address_of_opt_outs_is_kept_beyond_the_limit() {
+    let (running, token) = clicked_twice("complains@example.net");
+    let to = format!("u-{token}@fb.example.com");
+    let unsubscribe = "Subject: unsubscribe\n\n";
+    for _ in 0..3 {
+        running.deliver("", &to, unsubscribe);
+    }
+    let reply = running.deliver("", &to, &complaint(&token));
+    assert!(reply.starts_with("250 2.0.0"), "{reply}");
+    running.drained();
+    assert_eq!(receipts(&running), 3);
+    assert_eq!(
+        verdict(&running, "complains@example.net", 3),
+        Some(said("marketing", "complaint"))
+    );
+}
+
+// The flood is of visits of the page, whose undo takes each of them back: the opt-out of somebody who
+// came by another way stands.
+#[test]
+fn b_035_an_opt_out_among_many_visits_outlives_their_undo() {
+    let limit = "\n[limits]\ntoken_receipts_per_hour = 2\n";
+    let place = Place::new(Engine::Sqlite).unwrap();
+    let running = place.config(STREAMS).config(limit).start();
+    let address = "reader@example.net";
+    let token = running.mint(1, &[address])[0].0.clone();
+    let path = format!("/u/{token}");
+    let html = ["--header", "Accept: text/html", "--data"];
+    let press = |body: &str| running.curl(&path, &[&html[..], &[body]].concat());
+    let mut nonces = Vec::new();
+    for visit in 1..=4 {
+        let (status, page) = press(&format!("List-Unsubscribe=One-Click&visit={visit:032x}"));
+        assert_eq!(status, 200, "{page}");
+        running.drained();
+        let nonce = page.split("name=\"undo\" value=\"").nth(1);
+        nonces.extend(nonce.map(|rest| rest.split('"').next().unwrap().to_owned()));
+    }
+    assert!(nonces.len() >= 2, "{nonces:?}");
+    let (status, _) = running.curl(&path, &["--data", "List-Unsubscribe=One-Click"]);
+    assert_eq!(status, 200);
+    running.drained();
+    for nonce in nonces {
+        let (status, page) = press(&format!("undo={nonce}"));
+        assert_eq!(status, 200, "{page}");
+    }
+    running.drained();
+    assert_eq!(
+        verdict(&running, address, 1),
+        Some(said("stream:1", "unsubscribe"))
+    );
+}
+
 #[test]
 fn b_035_what_would_widen_the_suppression_is_kept_beyond_the_limit() {
     let (running, token) = clicked_twice("graver@example.net");

@@ -145,7 +145,8 @@ suite! {
         an_undo_ends_only_what_its_visit_has_begun,
         one_batch_is_settled_in_the_order_of_its_receipts,
         an_opt_out_and_its_undo_at_once_leave_nothing,
-        what_was_committed_before_a_refusal_is_told,
+        an_opt_out_that_came_since_takes_the_place,
+        a_visit_that_is_taken_back_itself_is_no_heir,
     }
     concurrency {
         a_reader_of_the_feed_misses_and_repeats_nothing,

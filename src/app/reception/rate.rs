@@ -31,7 +31,7 @@ struct Counts {
 #[derive(Debug, Clone, Copy, Default)]
 struct Count {
     receipts: u32,
-    /// When the last opt-out that cannot be taken back was kept, if one was.
+    /// When the last opt-out that cannot be taken back was kept, if none that can be was since.
     kept: Option<Timestamp>,
 }
 
@@ -67,15 +67,16 @@ impl TokenRate {
         count.receipts > self.limit
     }
 
-    /// An opt-out that cannot be taken back was kept, of a token that was just counted.
-    pub(super) fn kept(&self, token: &str, role: Role, at: Timestamp) {
+    /// An opt-out by a token that was just counted was kept at that time; `None`: one that can be
+    /// taken back.
+    pub(super) fn kept(&self, token: &str, role: Role, at: Option<Timestamp>) {
         let key = self.hasher.hash_one((token, role));
         if let Some(count) = self.counts().by_token.get_mut(&key) {
-            count.kept = count.kept.max(Some(at));
+            count.kept = at;
         }
     }
 
-    /// When the last one was kept in this hour.
+    /// When the last one that cannot be taken back was kept in this hour, and none that can be since.
     pub(super) fn last_kept(&self, token: &str, role: Role) -> Option<Timestamp> {
         let key = self.hasher.hash_one((token, role));
         self.counts().by_token.get(&key)?.kept

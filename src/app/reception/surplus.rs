@@ -6,6 +6,7 @@
 //! stored since. So one that did not come from the page is kept after each beginning.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Click, Reception};
 use crate::judge::{self, Context, judge};
@@ -29,6 +30,10 @@ pub(super) enum Surplus {
     Kept,
 }
 
+/// From the acceptance of an opt-out until it is stored, as a rule. One more is kept if it takes
+/// longer.
+const ON_ITS_WAY: Duration = Duration::from_mins(1);
+
 /// The body of a click that did not come from the page (RFC 8058 section 3.2).
 const PLAIN: &[u8] = b"List-Unsubscribe=One-Click";
 
@@ -50,7 +55,7 @@ impl Reception {
         let Some(since) = key.and_then(|key| self.0.index.stands_since(&key)) else {
             return Some(click);
         };
-        if self.is_behind(&click.token, role, since) {
+        if self.is_secured(&click.token, role, since) {
             return None;
         }
         // Beyond the share nobody can take back what was pressed: visits without end would have to be
@@ -139,15 +144,17 @@ impl Reception {
         };
         let since = self.0.index.stands_since(&key);
         since.is_some_and(|since| {
-            reason != Reason::Unsubscribe || self.is_behind(token, role, since)
+            reason != Reason::Unsubscribe || self.is_secured(token, role, since)
         })
     }
 
-    /// Whether an opt-out by this token that nobody can take back was kept after that time.
-    fn is_behind(&self, token: &Token, role: Role, since: Timestamp) -> bool {
+    /// Whether an opt-out by this token that nobody can take back was kept, which began what stands
+    /// since then, or came to it: not one of a time before somebody lifted that.
+    fn is_secured(&self, token: &Token, role: Role, since: Timestamp) -> bool {
         let kept = self.0.rate.last_kept(&token.text, role);
-        // The index knows whole seconds.
-        kept.is_some_and(|kept| kept.as_seconds() > since.as_seconds())
+        // What begins later than it can be now began before the clock was set back.
+        let is_told = since <= self.0.clock.now().after(ON_ITS_WAY);
+        kept.is_some_and(|kept| !is_told || since <= kept.after(ON_ITS_WAY))
     }
 
     /// Whether what mail at a mailbox of that role begins stands already.

@@ -2,8 +2,8 @@
 
 use desist::model::event::{Effect, EventKind};
 use desist::model::receipt::Door;
-use desist::model::suppression::{Reason, Scope, SuppressionKey};
-use desist::store::{Recorded, StoreError, Verdict};
+use desist::model::suppression::{ChangeOp, Reason, Scope, SuppressionKey};
+use desist::store::Verdict;
 
 use super::world::{NOW, World, all_changes, key, standing};
 
@@ -128,23 +128,92 @@ pub(super) async fn an_opt_out_and_its_undo_at_once_leave_nothing(world: &World)
     assert_eq!(standing(&one).await, []);
 }
 
-// A batch ends a transaction at each undo: what is committed when a later one is refused is told, since
-// nothing of it will be new when the batch is tried again.
-pub(super) async fn what_was_committed_before_a_refusal_is_told(world: &World) {
+// Whoever opts out in another way while a visit's opt-out stands is not asked again when that is taken
+// back: it stands by theirs from then on, in every order, also through many visits.
+pub(super) async fn an_opt_out_that_came_since_takes_the_place(world: &World) {
     let store = world.open().await;
-    let mut twice = world.complaint(3);
-    let again = twice.events[0].clone();
-    twice.events.push(again);
-    let batch = [unsubscribe(world, 1, VISIT), undo(world, 1, VISIT), twice];
-    let mut recorded = Recorded::default();
-    let refused = store.record_into(&mut recorded, &batch, NOW).await;
-    assert!(
-        matches!(refused, Err(StoreError::Refused(_))),
-        "{refused:?}"
-    );
-    let committed: Vec<_> = batch[..2].iter().map(|one| one.receipt.id).collect();
-    assert_eq!(recorded.new, committed);
-    assert_eq!(recorded.effects, [OPT_OUT, Effect::Undo]);
-    let again = store.record(&batch[..2], NOW).await.unwrap();
-    assert!(again.new.is_empty());
+    let plain = |recipient| pressed(world, recipient, OPT_OUT, "List-Unsubscribe=One-Click");
+    // Later, in a batch of its own; in the same batch; before the undo that is stored first.
+    store
+        .record(&[unsubscribe(world, 1, VISIT)], NOW)
+        .await
+        .unwrap();
+    store.record(&[plain(1)], NOW).await.unwrap();
+    let seq = store
+        .record(&[undo(world, 1, VISIT)], NOW)
+        .await
+        .unwrap()
+        .seq;
+    assert_eq!(seq, Some(store.head().await.unwrap().seq));
+    let batch = [
+        unsubscribe(world, 2, VISIT),
+        plain(2),
+        undo(world, 2, VISIT),
+    ];
+    store.record(&batch, NOW).await.unwrap();
+    let (first, second) = (unsubscribe(world, 3, VISIT), plain(3));
+    store.record(&[undo(world, 3, VISIT)], NOW).await.unwrap();
+    store.record(&[first, second], NOW).await.unwrap();
+    let all = [opted_out(1), opted_out(2), opted_out(3)];
+    let mut expected = all.to_vec();
+    expected.sort();
+    assert_eq!(standing(&store).await, expected);
+    // They stand by events that no undo takes back.
+    for (recipient, visit) in [(1, VISIT), (2, VISIT), (3, VISIT), (1, OTHER)] {
+        store
+            .record(&[undo(world, recipient, visit)], NOW)
+            .await
+            .unwrap();
+    }
+    assert_eq!(standing(&store).await, expected);
+    // The feed tells of it: whoever follows it has what stands.
+    let mut followed = std::collections::BTreeSet::new();
+    for change in all_changes(&store).await {
+        match change.op {
+            ChangeOp::Suppress => followed.insert(change.key),
+            ChangeOp::Lift => followed.remove(&change.key),
+        };
+    }
+    assert_eq!(followed.into_iter().collect::<Vec<_>>(), expected);
+}
+
+pub(super) async fn a_visit_that_is_taken_back_itself_is_no_heir(world: &World) {
+    let store = world.open().await;
+    // The second visit stands in for the first, until it is taken back as well.
+    store
+        .record(&[unsubscribe(world, 1, VISIT)], NOW)
+        .await
+        .unwrap();
+    store
+        .record(&[unsubscribe(world, 1, OTHER)], NOW)
+        .await
+        .unwrap();
+    store.record(&[undo(world, 1, VISIT)], NOW).await.unwrap();
+    assert_eq!(standing(&store).await, [opted_out(1)]);
+    store.record(&[undo(world, 1, OTHER)], NOW).await.unwrap();
+    assert_eq!(standing(&store).await, []);
+    // Taken back in the other order nothing is left either.
+    store
+        .record(&[unsubscribe(world, 2, VISIT)], NOW)
+        .await
+        .unwrap();
+    store
+        .record(&[unsubscribe(world, 2, OTHER)], NOW)
+        .await
+        .unwrap();
+    store.record(&[undo(world, 2, OTHER)], NOW).await.unwrap();
+    assert_eq!(standing(&store).await, [opted_out(2)]);
+    store.record(&[undo(world, 2, VISIT)], NOW).await.unwrap();
+    assert_eq!(standing(&store).await, []);
+    // Another scope, or another recipient, is nobody's heir.
+    store
+        .record(&[unsubscribe(world, 4, VISIT)], NOW)
+        .await
+        .unwrap();
+    store
+        .record(&[world.complaint(4), world.complaint(5)], NOW)
+        .await
+        .unwrap();
+    store.record(&[undo(world, 4, VISIT)], NOW).await.unwrap();
+    assert!(!standing(&store).await.contains(&opted_out(4)));
 }
