@@ -1,6 +1,7 @@
 //! Layer 6: what operators set, read once at start: the file, the environment over it, all mistakes
 //! at once. Nothing else reads the environment.
 
+mod authority;
 mod bounce_rules;
 mod checks;
 mod example;
@@ -17,12 +18,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use authority::{DirectoryUrl, EabKeyFile, KeyId};
 pub use bounce_rules::BounceRulesFile;
 pub use example::example;
 pub use mistake::{ConfigErrors, Mistake, Source};
 pub use quantity::Size;
 pub use sections::{
-    Api, Config, Journal, Limits, Log, Lookup, Mailbox, Policy, Public, Smtp, Store, Stream, Tenant,
+    Acme, Api, Config, Journal, Limits, Log, Lookup, Mailbox, Policy, Public, Smtp, Store, Stream,
+    Tenant,
 };
 pub use values::{
     Domain, LogFormat, LogLevel, MailboxAddress, Name, PublicUrl, Rate, SealKeyFile, StoreUrl,
@@ -79,7 +82,12 @@ impl Config {
             .url_file
             .as_ref()
             .and_then(StoreUrlFile::open_to_others);
-        let mut warnings: Vec<String> = [seal_key, url]
+        let eab_key = self
+            .acme
+            .eab_key_file
+            .as_ref()
+            .and_then(EabKeyFile::open_to_others);
+        let mut warnings: Vec<String> = [seal_key, url, eab_key]
             .into_iter()
             .flatten()
             .map(|path| format!("{} can be read by others: chmod 600 it", path.display()))
@@ -140,9 +148,41 @@ impl Config {
         match (self.public.tls, bound.port()) {
             (TlsMode::Off, 80) => format!("http://{host}"),
             (TlsMode::Off, port) => format!("http://{host}:{port}"),
-            (TlsMode::Files | TlsMode::SelfMade, 443) => format!("https://{host}"),
-            (TlsMode::Files | TlsMode::SelfMade, port) => format!("https://{host}:{port}"),
+            (_, 443) => format!("https://{host}"),
+            (_, port) => format!("https://{host}:{port}"),
         }
+    }
+
+    /// The host of the links in mail, lower-case.
+    pub fn public_host(&self) -> String {
+        let url = self.public_url(SocketAddr::from(([0, 0, 0, 0], 443)));
+        let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        let end = rest.find(['/', ':']).unwrap_or(rest.len());
+        rest.get(..end).unwrap_or(rest).to_lowercase()
+    }
+
+    /// Whether a certificate may be ordered.
+    pub const fn orders_certificates(&self) -> bool {
+        matches!(self.public.tls, TlsMode::Acme) && self.acme.terms_agreed
+    }
+
+    /// The names of a certificate by ACME, each once.
+    pub fn acme_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = match &self.acme.names {
+            Some(given) => given.iter().map(|name| name.as_str().to_owned()).collect(),
+            None => vec![self.hostname().to_lowercase(), self.public_host()],
+        };
+        if self.acme.names.is_none() && self.mta_sts_is_served() {
+            let own = self
+                .tenant
+                .iter()
+                .filter_map(|tenant| tenant.domain.as_ref());
+            let domains = self.smtp.domains.iter().chain(own);
+            names.extend(domains.map(|domain| format!("mta-sts.{}", domain.as_str())));
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        names
     }
 
     /// How to open the store.

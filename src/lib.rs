@@ -32,9 +32,13 @@
 //! | L1 | [`token`] · [`report`] · [`smtp`] · [`judge`] · [`lint`] | pure: bytes and values in, values out |
 //! | L2 | [`metrics`] · [`store`] · [`journal`] · [`index`] | what is kept |
 //! | L3 | [`app`] | what desist does, without protocol types |
-//! | L4 | [`net`] | accepting, TLS, stopping |
+//! | L4 | [`net`] · `acme` | accepting, TLS, stopping; certificates, with the feature `acme` |
 //! | L5 | [`mail_server`] · [`lookup_server`] · [`http`] | the doors, and the listener that mail servers ask |
 //! | L6 | [`config`] · [`serve`] · [`telemetry`] · [`cli`] | putting it together |
+//!
+//! # Features
+//!
+//! - `acme` (off): certificates by ACME, `public.tls = "acme"`.
 //!
 //! # Invariants
 //!
@@ -110,7 +114,7 @@
 //! | RFC 4180 | comma-separated values | met: sums |
 //! | RFC 4647 | matching of language tags | met: look-up, for the page |
 //! | RFC 4954 | SMTP AUTH | partly: its codes are explained; no door asks for a login |
-//! | RFC 5280 | certificates | partly: the end of the validity is read; clients judge the rest |
+//! | RFC 5280 | certificates | partly: the validity is read; clients judge the rest |
 //! | RFC 5321 | SMTP | met |
 //! | RFC 5322 | message format | met, read leniently |
 //! | RFC 5546 | calendar methods | met: recognised, never answered |
@@ -138,6 +142,8 @@
 //! | RFC 8098 | disposition notifications | met: recorded |
 //! | RFC 8460 | TLS reports | partly: recognised and recorded |
 //! | RFC 8461 | MTA-STS | met: the policy is served; announcing it is the DNS's |
+//! | RFC 8555 | ACME | partly: with the feature `acme`, one certificate, no revocation |
+//! | RFC 8737 | TLS-ALPN-01 | met |
 //! | RFC 8996 | no TLS below 1.2 | met |
 //! | RFC 9110 | HTTP | partly: what the API and the one-click door need |
 //! | RFC 9325 | recommendations for TLS | met |
@@ -148,6 +154,8 @@
 //! | RFC 9989 | DMARC | partly: whether a signature of outgoing mail can align with its From |
 //! | RFC 9990 | DMARC aggregate reports | partly: recognised and recorded |
 
+#[cfg(feature = "acme")]
+pub mod acme;
 pub mod app;
 pub mod cli;
 pub mod config;

@@ -345,6 +345,14 @@ impl Metrics {
             .set(seconds);
     }
 
+    /// A certificate was ordered of an authority. `result` is `issued` or `failed`.
+    pub fn acme_order(&self, result: &'static str) {
+        self.0
+            .acme_orders
+            .get_or_create(&[("result", result)])
+            .inc();
+    }
+
     /// The text form, `OpenMetrics` 1.0; see [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
         self.0.render()
@@ -444,6 +452,7 @@ mod tests {
         metrics.set_feed_position(9);
         metrics.alarm("journal-failed");
         metrics.set_certificate_expiry("smtp", 2_000_000_000);
+        metrics.acme_order("issued");
         metrics
     }
 

@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod certificate;
+pub mod challenge;
 pub mod handshakes;
 pub mod network;
 pub mod peer;

@@ -4,6 +4,8 @@
 //! journal's mirror; then the doors; then what is behind them. Stop: the doors first, then what is
 //! behind.
 
+#[cfg(feature = "acme")]
+mod acme;
 mod announce;
 mod descriptors;
 mod doors;
@@ -181,11 +183,15 @@ impl Server {
         let listening = bound.listening()?;
         announce::write_file(&config.data_file(LISTENING_FILE), &listening)?;
         let (doors, behind) = (Stop::new(), Stop::new());
-        let api = bound.open(&interior, &reception, &doors)?;
+        let opened_doors = bound.open(&interior, &reception, &doors)?;
         announcer.doors(&listening);
 
         let of_the_api = doors.on(threads.api());
         let app = Arc::new(OnceLock::new());
+        #[cfg(feature = "acme")]
+        acme::keep(&interior, opened_doors.certified, &app, &doors);
+        #[cfg(not(feature = "acme"))]
+        drop(opened_doors.certified);
         let (ready_in, ready) = watch::channel(false);
         let server = Self {
             listening: listening.clone(),
@@ -202,7 +208,7 @@ impl Server {
             store: opened.store,
             reception,
             listening,
-            api,
+            api: opened_doors.api,
             app,
             ready: ready_in,
             announcer,

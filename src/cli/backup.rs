@@ -19,7 +19,7 @@ use super::progress::Progress;
 use crate::config::Config;
 use crate::journal::{self, JournalError};
 use crate::model::clock::Clock;
-use crate::net::certificate::SELF_MADE_FILE;
+use crate::net::certificate::{ACME_ACCOUNT_FILE, ACME_FILE, SELF_MADE_FILE};
 use crate::store::{self, StoreError};
 
 /// The store, where it is a file of ours.
@@ -29,7 +29,7 @@ const STORE: &str = "desist.db";
 const SEAL_KEY: &str = "seal.key";
 
 /// Other files of the data folder that cannot be made anew.
-const OTHERS: [&str; 2] = ["admin.key", SELF_MADE_FILE];
+const OTHERS: [&str; 4] = ["admin.key", SELF_MADE_FILE, ACME_FILE, ACME_ACCOUNT_FILE];
 
 /// How long a running server may take to bring into the store what it had accepted.
 const PATIENCE: Duration = Duration::from_mins(10);

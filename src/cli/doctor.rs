@@ -77,7 +77,7 @@ impl DoctorArgs {
         };
         let expected = Expected {
             hostname: config.hostname().to_lowercase(),
-            public_host: public_host(config),
+            public_host: config.public_host(),
             mta_sts: config.mta_sts_is_served(),
             from: self.from.as_ref().map(|from| from.to_lowercase()),
         };
@@ -118,12 +118,4 @@ impl DoctorArgs {
         }
         Ok(if failed { Outcome::No } else { Outcome::Yes })
     }
-}
-
-/// The host of the links in mail, lower-case.
-fn public_host(config: &Config) -> String {
-    let url = config.public_url(SocketAddr::from(([0, 0, 0, 0], 443)));
-    let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-    let end = rest.find(['/', ':']).unwrap_or(rest.len());
-    rest.get(..end).unwrap_or(rest).to_lowercase()
 }

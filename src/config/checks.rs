@@ -13,6 +13,7 @@ use crate::http::public::pages::Pages;
 /// Reports everything that no key can see by itself.
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     certificates(config, findings);
+    acme(config, findings);
     public_url(config, findings);
     mta_sts(config, findings);
     templates(config, findings);
@@ -47,6 +48,49 @@ fn certificates(config: &Config, findings: &mut Findings) {
             public.tls
         );
         findings.mistake("public.tls_cert", text);
+    }
+}
+
+/// What an authority would refuse, each attempt anew, is refused here once.
+fn acme(config: &Config, findings: &mut Findings) {
+    let acme = &config.acme;
+    if acme.eab_key_id.is_some() != acme.eab_key_file.is_some() {
+        let (there, missing) = match acme.eab_key_id {
+            Some(_) => ("eab_key_id", "eab_key_file"),
+            None => ("eab_key_file", "eab_key_id"),
+        };
+        let text = format!("needs {missing} beside it");
+        findings.mistake(&format!("acme.{there}"), text);
+    }
+    if config.public.tls != TlsMode::Acme {
+        return;
+    }
+    if cfg!(not(feature = "acme")) {
+        let text =
+            "this program is built without ACME. To have it: cargo build --release --features acme";
+        findings.mistake("public.tls", text);
+    }
+    if !config.acme.terms_agreed {
+        let text = "must be true: read the terms of service of your certificate authority first";
+        findings.mistake("acme.terms_agreed", text);
+    }
+    if let Some(Err(error)) = acme.ca_file.as_deref().map(File::open) {
+        findings.mistake("acme.ca_file", error.to_string());
+    }
+    let names = config.acme_names();
+    if names.len() > MAX_NAMES {
+        let text = format!(
+            "are {} names, and one certificate has at most {MAX_NAMES}",
+            names.len()
+        );
+        findings.mistake("acme.names", text);
+    }
+    for name in names {
+        let is_address = name.parse::<std::net::IpAddr>().is_ok() || name.starts_with('[');
+        if !name.contains('.') || is_address {
+            let text = format!("{name:?} is no name that an authority certifies");
+            findings.mistake("acme.names", text);
+        }
     }
 }
 
@@ -234,6 +278,9 @@ fn owner(config: &Config, mailbox: &Mailbox, path: &str, findings: &mut Findings
         _ => {}
     }
 }
+
+/// Names of one certificate; the best known authority takes no more.
+const MAX_NAMES: usize = 100;
 
 /// Levels of a mail that can be read and freed on a worker's stack without a thought.
 const MAX_MIME_DEPTH: usize = 100;

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::authority::{DirectoryUrl, EabKeyFile, KeyId};
 use super::bounce_rules::BounceRulesFile;
 use super::quantity::Size;
 use super::section::section;
@@ -28,6 +29,8 @@ section! {
         smtp: Smtp = section;
         /// The door for readers and mailbox providers: one-click unsubscribe and its page.
         public: Public = section;
+        /// Certificates by ACME, with public.tls = "acme". In programs built with the feature acme alone.
+        acme: Acme = section;
         /// The API for your own systems. Never open it to the world.
         api: Api = section;
         /// The listener that mail servers ask before they send: Postfix (socketmap, policy service),
@@ -63,8 +66,8 @@ section! {
         /// Domains served for all tenants; those of single tenants are served beside them. Tokens are
         /// minted on the first one.
         domains: Vec<Domain> = default(Domain::parse("localhost").into_iter().collect());
-        /// Certificate chain for STARTTLS, PEM. Without it a self-made one is used. Read anew when
-        /// it changes.
+        /// Certificate chain for STARTTLS, PEM. Without it the one by ACME is used where there is one,
+        /// else a self-made one. Read anew when it changes.
         tls_cert: Option<PathBuf> = unset("\"/etc/desist/mx.pem\"");
         /// Private key of that certificate, PEM.
         tls_key: Option<PathBuf> = unset("\"/etc/desist/mx.key\"");
@@ -82,8 +85,8 @@ section! {
         /// What links in your mails begin with. Default: https, the first domain and the port
         /// listened on.
         url: Option<PublicUrl> = unset("\"https://u.example.com\"");
-        /// Where the certificate is from: "files", "self-made", or "off" for plain HTTP behind a
-        /// reverse proxy.
+        /// Where the certificate is from: "files", "acme", "self-made", or "off" for plain HTTP behind
+        /// a reverse proxy.
         tls: TlsMode = default(TlsMode::SelfMade);
         /// Certificate chain for "files", PEM. Read anew when it changes.
         tls_cert: Option<PathBuf> = unset("\"/etc/desist/public.pem\"");
@@ -102,6 +105,28 @@ section! {
         mta_sts_max_age: Duration = default(Duration::from_hours(168));
         /// The hosts that it names as MX. Default: smtp.hostname.
         mta_sts_mx: Option<Vec<Domain>> = unset("[\"mx1.example.com\", \"mx2.example.com\"]");
+    }
+}
+
+section! {
+    /// Certificates by ACME.
+    pub struct Acme {
+        /// The directory of the certificate authority.
+        directory: DirectoryUrl = default(DirectoryUrl::lets_encrypt());
+        /// Whether you agree to the authority's terms of service. Nothing is ordered before.
+        terms_agreed: bool = default(false);
+        /// Whom the authority may write to.
+        contact: Option<Vec<MailboxAddress>> = unset("[\"hostmaster@example.com\"]");
+        /// The names of the one certificate. Each must lead to port 443 of this node alone: the
+        /// authority looks there. Default: smtp.hostname, the host of public.url and, where the policy
+        /// is served, mta-sts.DOMAIN of each domain in this file.
+        names: Option<Vec<Domain>> = unset("[\"mx.example.com\", \"u.example.com\"]");
+        /// The root certificate, PEM, of a private authority's directory.
+        ca_file: Option<PathBuf> = unset("\"/etc/desist/acme-root.pem\"");
+        /// The key's name of an account that you have at the authority already, where it wants one.
+        eab_key_id: Option<KeyId> = unset("\"kid-1\"");
+        /// A file with that key in base64url.
+        eab_key_file: Option<EabKeyFile> = unset("\"/etc/desist/eab.key\"");
     }
 }
 

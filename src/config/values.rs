@@ -21,6 +21,8 @@ words! {
     pub enum TlsMode as "way of TLS" {
         /// `tls_cert` and `tls_key`.
         Files = "files",
+        /// Ordered of a certificate authority, and renewed.
+        Acme = "acme",
         /// Made at start; browsers and providers will not trust it.
         SelfMade = "self-made",
         /// Plain HTTP, for a reverse proxy on the same machine.
@@ -288,10 +290,10 @@ pub struct StoreUrlFile(SecretFile<StoreUrl>);
 pub struct SealKeyFile(SecretFile<Secret<32>>);
 
 #[derive(Debug, Clone)]
-struct SecretFile<T> {
-    path: PathBuf,
-    content: T,
-    open_to_others: bool,
+pub(super) struct SecretFile<T> {
+    pub(super) path: PathBuf,
+    pub(super) content: T,
+    pub(super) open_to_others: bool,
 }
 
 impl StoreUrlFile {
@@ -365,7 +367,7 @@ fn seal_key(bytes: &[u8]) -> Option<Secret<32>> {
 }
 
 impl<T> SecretFile<T> {
-    fn read(
+    pub(super) fn read(
         given: &Given,
         wanted: &str,
         parse: impl FnOnce(&[u8]) -> Option<T>,

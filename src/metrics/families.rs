@@ -57,6 +57,7 @@ pub(super) struct Families {
     pub(super) feed_position: Count,
     pub(super) alarms: Counters<1>,
     pub(super) tls_certificate_expiry_seconds: Family<Labels<1>, Gauge>,
+    pub(super) acme_orders: Counters<1>,
 }
 
 impl Default for Families {
@@ -124,6 +125,7 @@ impl Default for Families {
                 "When the certificate ends, since the epoch",
                 Family::default(),
             ),
+            acme_orders: n.counters("acme_orders", "Certificates ordered by ACME"),
             registry: names.0,
         }
     }

@@ -4,8 +4,11 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -24,6 +27,8 @@ pub struct Identity {
     pub chain: Vec<CertificateDer<'static>>,
     /// The key of the leaf.
     pub key: PrivateKeyDer<'static>,
+    /// From when the leaf is valid; `None` if its DER cannot be read that far.
+    pub not_before: Option<Timestamp>,
     /// When the leaf ends to be valid; `None` if its DER cannot be read that far.
     pub not_after: Option<Timestamp>,
 }
@@ -40,7 +45,7 @@ pub enum CertificateError {
         #[source]
         cause: io::Error,
     },
-    /// The file of the self-made certificate cannot be written.
+    /// A file cannot be written.
     #[error("{file} cannot be written")]
     Unwritable {
         /// Which file.
@@ -74,12 +79,28 @@ impl Identity {
         let key = PrivateKeyDer::from_pem_slice(key)
             .ok()
             .ok_or(CertificateError::NoKey)?;
-        let not_after = chain.first().and_then(|leaf| not_after(leaf));
+        let (not_before, not_after) = chain
+            .first()
+            .and_then(|leaf| validity(leaf))
+            .unwrap_or_default();
         Ok(Self {
             chain,
             key,
+            not_before,
             not_after,
         })
+    }
+
+    /// Whether key and certificate belong together, and can be served.
+    pub fn usable(self) -> Result<(), CertificateError> {
+        ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|versions| {
+                let unasked = versions.with_no_client_auth();
+                unasked.with_single_cert(self.chain, self.key)
+            })
+            .map(drop)
+            .map_err(CertificateError::Unusable)
     }
 }
 
@@ -103,6 +124,12 @@ pub fn read(file: &Path) -> Result<Vec<u8>, CertificateError> {
         cause,
     })
 }
+
+/// The name of the file that holds a certificate by ACME with its chain and key.
+pub const ACME_FILE: &str = "acme.pem";
+
+/// The name of the file that holds the account at the authority, and its key.
+pub const ACME_ACCOUNT_FILE: &str = "acme-account.json";
 
 /// The name of the file that holds a self-made certificate and its key.
 pub const SELF_MADE_FILE: &str = "self-made.pem";
@@ -129,13 +156,17 @@ pub fn self_made(folder: &Path, names: &[String]) -> Result<PathBuf, Certificate
         return Ok(file);
     }
     let (certificate, key) = make(names).map_err(CertificateError::Unmakable)?;
-    write(&file, &format!("{title}{certificate}{}", key.as_str())).map_err(|cause| {
-        CertificateError::Unwritable {
-            file: file.clone(),
-            cause,
-        }
-    })?;
+    let text = zeroize::Zeroizing::new(format!("{title}{certificate}{}", key.as_str()));
+    keep(&file, &text)?;
     Ok(file)
+}
+
+/// Keeps a secret text in a file (mode 0600) of which nobody ever reads half. Blocks on the disk.
+pub fn keep(file: &Path, text: &str) -> Result<(), CertificateError> {
+    write(file, text).map_err(|cause| CertificateError::Unwritable {
+        file: file.to_owned(),
+        cause,
+    })
 }
 
 /// Certificate and key in PEM.
@@ -175,8 +206,8 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
     fs::rename(&beside, file)
 }
 
-/// The end of a certificate's validity (RFC 5280 §4.1.2.5).
-fn not_after(certificate: &[u8]) -> Option<Timestamp> {
+/// Beginning and end of a certificate's validity (RFC 5280 §4.1.2.5).
+fn validity(certificate: &[u8]) -> Option<(Option<Timestamp>, Option<Timestamp>)> {
     const SEQUENCE: u8 = 0x30;
     const VERSION: u8 = 0xa0;
     let (_, certificate, _) = der(certificate)?;
@@ -191,15 +222,16 @@ fn not_after(certificate: &[u8]) -> Option<Timestamp> {
     let (SEQUENCE, validity, _) = der(fields)? else {
         return None;
     };
-    let (_, _, after) = der(validity)?;
-    let (tag, text, _) = der(after)?;
-    time(tag, std::str::from_utf8(text).ok()?)
+    let (first, before, after) = der(validity)?;
+    let (second, after, _) = der(after)?;
+    Some((time(first, before), time(second, after)))
 }
 
 /// `UTCTime` (`YYMMDDHHMMSSZ`, 1950 to 2049) or `GeneralizedTime` (`YYYYMMDDHHMMSSZ`).
-fn time(tag: u8, text: &str) -> Option<Timestamp> {
+fn time(tag: u8, text: &[u8]) -> Option<Timestamp> {
     const UTC_TIME: u8 = 0x17;
     const GENERALIZED_TIME: u8 = 0x18;
+    let text = std::str::from_utf8(text).ok()?;
     let full = match tag {
         UTC_TIME if text.get(..2)? < "50" => format!("20{text}"),
         UTC_TIME => format!("19{text}"),
@@ -262,10 +294,14 @@ mod tests {
         //
         for year in [2031, 2049, 2050, 4096] {
             let expected: Timestamp = format!("{year}-02-03T00:00:00Z").parse().unwrap();
-            assert_eq!(not_after(&certificate(year)), Some(expected), "{year}");
+            assert_eq!(
+                validity(&certificate(year)).unwrap().1,
+                Some(expected),
+                "{year}"
+            );
         }
         assert_eq!(
-            time(0x17, "991231235959Z"),
+            time(0x17, b"991231235959Z"),
             "1999-12-31T23:59:59Z".parse().ok()
         );
     }
@@ -274,11 +310,11 @@ mod tests {
     fn a_certificate_cut_or_flipped_anywhere_is_read_without_a_panic() {
         let whole = certificate(2031);
         for at in 0..whole.len() {
-            not_after(&whole[..at]);
+            validity(&whole[..at]);
             for flip in [0x01, 0x80, 0xff] {
                 let mut flipped = whole.clone();
                 flipped[at] ^= flip;
-                not_after(&flipped);
+                validity(&flipped);
             }
         }
     }

@@ -10,10 +10,11 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use rustls::server::Acceptor;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::LazyConfigAcceptor;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use tokio_util::sync::CancellationToken;
 
 use super::peer::neighbourhood_of;
@@ -99,7 +100,7 @@ impl Handshakes {
 
     /// Performs a handshake as server with that peer, within the limits. The error is `TimedOut`
     /// when it took too long or gave way to a newer one, `QuotaExceeded` when the peer's network
-    /// has had its share; the stream is closed then.
+    /// has had its share, `ConnectionAborted` after a challenge; the stream is closed then.
     pub async fn accept<S>(&self, tls: &Tls, stream: S, peer: IpAddr) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -133,7 +134,11 @@ impl Handshakes {
                 "too many TLS handshakes of one network",
             ));
         }
-        begun.into_stream(tls.config()).await
+        match tls.challenged(&begun.client_hello()) {
+            // Seldom: it must not make every session's future larger.
+            Some(shown) => Err(Box::pin(show(begun, shown)).await),
+            None => begun.into_stream(tls.config()).await,
+        }
     }
 
     fn is_too_often(&self, peer: IpAddr) -> bool {
@@ -172,6 +177,22 @@ impl Handshakes {
             running: Arc::clone(&self.running),
         }
     }
+}
+
+/// Shows an authority what it asked for. Nothing is exchanged after such a handshake (RFC 8737 §3).
+async fn show<S>(begun: StartHandshake<S>, shown: Arc<ServerConfig>) -> io::Error
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let ended = match begun.into_stream(shown).await {
+        Ok(mut stream) => stream.shutdown().await,
+        Err(error) => Err(error),
+    };
+    let done = || {
+        let says = "a certificate authority has seen what it asked for";
+        io::Error::new(io::ErrorKind::ConnectionAborted, says)
+    };
+    ended.err().unwrap_or_else(done)
 }
 
 impl Drop for Place {

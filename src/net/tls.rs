@@ -12,10 +12,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
+use rustls::server::ClientHello;
 
 pub use super::handshakes::{HandshakeLimits, Handshakes};
 
 use super::certificate::{self, CertificateError, Identity};
+use super::challenge::Challenges;
 use super::stop::Stop;
 use crate::model::clock::Timestamp;
 use crate::model::digest::Digest;
@@ -32,7 +34,10 @@ pub enum Alpn {
 /// A server's certificate and settings, replaced while it runs. Cheap to clone; clones are
 /// replaced together.
 #[derive(Debug, Clone)]
-pub struct Tls(Arc<Inner>);
+pub struct Tls {
+    inner: Arc<Inner>,
+    challenges: Option<Challenges>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -55,13 +60,49 @@ impl Tls {
     /// A certificate (with its chain) and its key from PEM files, which may be one file.
     pub fn from_files(chain: &Path, key: &Path, alpn: Alpn) -> Result<Self, CertificateError> {
         let (pem, digest) = Pem::read(chain, key)?;
-        Ok(Self(Arc::new(Inner {
+        Self::serving((chain, key), alpn, &pem, Some(digest))
+    }
+
+    /// The certificate with its key in `file`, which need not be there yet: until then the one in
+    /// `meanwhile`.
+    pub fn awaited(file: &Path, meanwhile: &Path, alpn: Alpn) -> Result<Self, CertificateError> {
+        Self::from_files(file, file, alpn).or_else(|_not_yet| {
+            let (pem, _) = Pem::read(meanwhile, meanwhile)?;
+            Self::serving((file, file), alpn, &pem, None)
+        })
+    }
+
+    fn serving(
+        (chain, key): (&Path, &Path),
+        alpn: Alpn,
+        pem: &Pem,
+        seen: Option<Digest>,
+    ) -> Result<Self, CertificateError> {
+        let inner = Inner {
             chain: chain.to_owned(),
             key: key.to_owned(),
             alpn,
-            current: ArcSwap::from_pointee(Current::new(&pem, alpn)?),
-            seen: Mutex::new(Some(digest)),
-        })))
+            current: ArcSwap::from_pointee(Current::new(pem, alpn)?),
+            seen: Mutex::new(seen),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+            challenges: None,
+        })
+    }
+
+    /// Also answers certificate authorities that ask for a name at hand.
+    #[must_use]
+    pub fn answering(self, challenges: Challenges) -> Self {
+        Self {
+            challenges: Some(challenges),
+            ..self
+        }
+    }
+
+    /// What a client is shown instead of the certificate, if it is an authority that asks.
+    pub(super) fn challenged(&self, hello: &ClientHello<'_>) -> Option<Arc<ServerConfig>> {
+        self.challenges.as_ref()?.shown_to(hello)
     }
 
     /// A self-made certificate for `names` and the loopback names, kept in `folder`.
@@ -76,12 +117,17 @@ impl Tls {
 
     /// The settings with the certificate of this moment.
     pub fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0.current.load().config)
+        Arc::clone(&self.inner.current.load().config)
+    }
+
+    /// The file that the certificate is from.
+    pub fn file(&self) -> &Path {
+        &self.inner.chain
     }
 
     /// When the certificate of this moment ends to be valid, if that can be read.
     pub fn not_after(&self) -> Option<Timestamp> {
-        self.0.current.load().not_after
+        self.inner.current.load().not_after
     }
 
     /// Reads the files and, if they hold something new, serves it from the next handshake on;
@@ -89,7 +135,7 @@ impl Tls {
     /// chain and key are replaced one after the other, so a moment's mismatch is normal. Blocks
     /// on the disk.
     pub fn reload_if_changed(&self) -> Result<bool, CertificateError> {
-        let inner = &*self.0;
+        let inner = &*self.inner;
         let mut seen = inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (pem, digest) = match Pem::read(&inner.chain, &inner.key) {
             Ok(read) => read,
@@ -145,12 +191,12 @@ impl Tls {
 
     fn tell_of_new(&self) {
         let not_after = self.not_after().map(|at| at.to_string());
-        tracing::info!(file = %self.0.chain.display(), not_after, "a new certificate is served");
+        tracing::info!(file = %self.inner.chain.display(), not_after, "a new certificate is served");
     }
 
     fn tell_of_unusable(&self, error: &CertificateError) {
         let cause = std::error::Error::source(error).map(ToString::to_string);
-        let file = self.0.chain.display();
+        let file = self.inner.chain.display();
         tracing::warn!(%file, %error, cause, "the certificate changed but is not usable; the old one stays");
     }
 }
@@ -177,6 +223,7 @@ impl Current {
         let Identity {
             chain,
             key,
+            not_before: _,
             not_after,
         } = Identity::from_pem(&pem.chain, &pem.key)?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -20,7 +20,8 @@ use crate::lookup_server;
 use crate::mail_server;
 use crate::model::receipt::Door;
 use crate::net::accept::{AcceptLimits, Sessions};
-use crate::net::certificate::SELF_MADE_FILE;
+use crate::net::certificate::{ACME_FILE, SELF_MADE_FILE};
+use crate::net::challenge::Challenges;
 use crate::net::handshakes::{HandshakeLimits, Handshakes};
 use crate::net::network::Network;
 use crate::net::proxies::{Entrance, Proxies};
@@ -41,6 +42,22 @@ pub(super) struct ApiDoor {
     listeners: Vec<TcpListener>,
     sessions: usize,
     lookup: (Vec<TcpListener>, usize),
+}
+
+/// Doors that are open, and what is to be opened and kept up behind them.
+pub(super) struct Opened {
+    pub(super) api: ApiDoor,
+    pub(super) certified: Certified,
+}
+
+/// What serves certificates.
+#[cfg_attr(
+    not(feature = "acme"),
+    expect(dead_code, reason = "ACME alone asks for it")
+)]
+pub(super) struct Certified {
+    pub(super) challenges: Challenges,
+    pub(super) served: Vec<Tls>,
 }
 
 /// How often certificate files are looked at.
@@ -108,7 +125,7 @@ impl Bound {
         interior: &Interior,
         reception: &Reception,
         stop: &Stop,
-    ) -> Result<ApiDoor, ServeError> {
+    ) -> Result<Opened, ServeError> {
         let Places {
             smtp,
             smtp_per_ip,
@@ -120,16 +137,26 @@ impl Bound {
             sessions: smtp,
             sessions_per_ip: smtp_per_ip,
         };
-        open_smtp((self.smtp, limits), interior, reception, stop)?;
+        let smtp_tls = open_smtp((self.smtp, limits), interior, reception, stop)?;
         let limits = AcceptLimits {
             sessions: public,
             sessions_per_ip: from_one_network(public),
         };
-        open_public((self.public, limits), interior, reception, stop)?;
-        Ok(ApiDoor {
-            listeners: self.api,
-            sessions: api,
-            lookup: (self.lookup, lookup),
+        let challenges = Challenges::default();
+        let public_tls = public_tls(&interior.config)?;
+        let public_tls = public_tls.map(|tls| tls.answering(challenges.clone()));
+        let door = (self.public, limits, public_tls.clone());
+        open_public(door, interior, reception, stop)?;
+        Ok(Opened {
+            api: ApiDoor {
+                listeners: self.api,
+                sessions: api,
+                lookup: (self.lookup, lookup),
+            },
+            certified: Certified {
+                challenges,
+                served: [Some(smtp_tls), public_tls].into_iter().flatten().collect(),
+            },
         })
     }
 }
@@ -143,10 +170,11 @@ fn open_smtp(
     interior: &Interior,
     reception: &Reception,
     stop: &Stop,
-) -> Result<(), ServeError> {
+) -> Result<Tls, ServeError> {
     let config = &interior.config;
     let tls = smtp_tls(config)?;
     watch(&tls, "smtp", interior, stop);
+    let served = tls.clone();
     let context = interior.mail_context(reception, tls, handshakes(interior, Door::Smtp), stop);
     let sessions = Sessions::from(limits);
     let proxies = proxies("smtp", config.smtp.proxy_networks.as_deref(), interior);
@@ -157,7 +185,7 @@ fn open_smtp(
             sessions.clone(),
         ));
     }
-    Ok(())
+    Ok(served)
 }
 
 fn mta_sts(config: &Config) -> Option<MtaSts> {
@@ -171,13 +199,12 @@ fn mta_sts(config: &Config) -> Option<MtaSts> {
 }
 
 fn open_public(
-    (listeners, accept): (Vec<TcpListener>, AcceptLimits),
+    (listeners, accept, tls): (Vec<TcpListener>, AcceptLimits, Option<Tls>),
     interior: &Interior,
     reception: &Reception,
     stop: &Stop,
 ) -> Result<(), ServeError> {
     let config = &interior.config;
-    let tls = public_tls(config)?;
     if let Some(tls) = &tls {
         watch(tls, "public", interior, stop);
     }
@@ -311,6 +338,7 @@ fn addresses(listener: &'static str, bound: &[TcpListener]) -> Result<Vec<Socket
 fn smtp_tls(config: &Config) -> Result<Tls, ServeError> {
     match (&config.smtp.tls_cert, &config.smtp.tls_key) {
         (Some(chain), Some(key)) => from_files("smtp", chain, key, Alpn::Nothing),
+        _ if config.public.tls == TlsMode::Acme => by_acme("smtp", config, Alpn::Nothing),
         _ => self_made("smtp", config, Alpn::Nothing),
     }
 }
@@ -322,6 +350,7 @@ fn public_tls(config: &Config) -> Result<Option<Tls>, ServeError> {
         (TlsMode::Files, Some(chain), Some(key)) => {
             from_files("public", chain, key, Alpn::Http).map(Some)
         }
+        (TlsMode::Acme, _, _) => by_acme("public", config, Alpn::Http).map(Some),
         (TlsMode::Files | TlsMode::SelfMade, _, _) => {
             self_made("public", config, Alpn::Http).map(Some)
         }
@@ -337,6 +366,23 @@ fn from_files(
     Tls::from_files(chain, key, alpn).map_err(|source| ServeError::Certificate {
         listener,
         files: format!("{} with {}", chain.display(), key.display()),
+        source: Box::new(source),
+    })
+}
+
+/// The one that an authority has issued, or will.
+fn by_acme(listener: &'static str, config: &Config, alpn: Alpn) -> Result<Tls, ServeError> {
+    let meanwhile = self_made(listener, config, alpn)?;
+    let file = config.data_file(ACME_FILE);
+    if !file.exists() {
+        tracing::warn!(
+            listener,
+            "a self-made certificate is served until one is issued"
+        );
+    }
+    Tls::awaited(&file, meanwhile.file(), alpn).map_err(|source| ServeError::Certificate {
+        listener,
+        files: file.display().to_string(),
         source: Box::new(source),
     })
 }

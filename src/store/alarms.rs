@@ -21,6 +21,8 @@ words! {
         RevokedKey = "revoked-key",
         /// A receipt cannot be stored, and stays in the journal of its node.
         NotStorable = "not-storable",
+        /// A certificate will end soon and could not be renewed.
+        Certificate = "certificate",
     }
 }
 
@@ -56,6 +58,7 @@ impl AlarmKind {
             Self::Signal => "a provider refuses mail for a cause of ours",
             Self::RevokedKey => "a token of a revoked key came back and is held",
             Self::NotStorable => "a receipt cannot be stored and stays in the journal of its node",
+            Self::Certificate => "a certificate ends soon and could not be renewed",
         }
     }
 }

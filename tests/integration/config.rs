@@ -507,6 +507,7 @@ fn every_line_of_the_example_is_valid() {
         "tls_key",
         "seal_key_file",
         "url_file",
+        "eab_key",
         "bounce_rules_file",
         "templates",
     ];
@@ -587,4 +588,80 @@ fn the_command_prints_and_checks() {
             "{text}"
         );
     }
+}
+
+#[cfg(feature = "acme")]
+#[test]
+fn what_an_authority_would_refuse_is_refused_before() {
+    let terms = "acme.terms_agreed: must be true: read the terms of service of your certificate authority first";
+    let found = mistakes(
+        "[public]\ntls = \"acme\"\n[acme]\neab_key_id = \"kid\"\n",
+        &[],
+    );
+    let expected = [
+        "default: acme.names: \"localhost\" is no name that an authority certifies".to_owned(),
+        format!("default: {terms}"),
+        "desist.toml:4: acme.eab_key_id: needs eab_key_file beside it".to_owned(),
+    ];
+    assert_eq!(found, expected);
+    let text = "[smtp]\ndomains = [\"fb.example.com\"]\n[public]\ntls = \"acme\"\n\
+         url = \"https://192.0.2.1\"\n[acme]\nterms_agreed = true\n\
+         directory = \"http://ca.example.com/directory\"\nca_file = \"nowhere.pem\"\n";
+    let found = mistakes(text, &[]);
+    let wanted = "acme.directory: \"http://ca.example.com/directory\" is not a URL";
+    assert!(found.iter().any(|one| one.contains(wanted)), "{found:?}");
+    let address = text.replace("http:", "https:");
+    let found = mistakes(&address, &[]);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].contains("acme.names: \"192.0.2.1\" is no name"),
+        "{found:?}"
+    );
+    assert!(found[1].contains("acme.ca_file"), "{found:?}");
+    let names = (0..101)
+        .map(|n| format!("\"n{n}.example.com\""))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let many =
+        format!("[public]\ntls = \"acme\"\n[acme]\nterms_agreed = true\nnames = [{names}]\n");
+    let found = mistakes(&many, &[]);
+    assert!(found[0].contains("are 101 names"), "{found:?}");
+}
+
+#[cfg(feature = "acme")]
+#[test]
+fn the_names_of_a_certificate_are_those_that_the_doors_answer_for() {
+    let text = "[smtp]\nhostname = \"MX.example.com\"\ndomains = [\"fb.example.com\"]\n\
+         [public]\ntls = \"acme\"\nurl = \"https://u.example.com:8443\"\nmta_sts = \"testing\"\n\
+         [acme]\nterms_agreed = true\n\
+         [[tenant]]\nname = \"shop\"\nnumber = 2\ndomain = \"fb.example.org\"\n";
+    let names = load(text, &[]).unwrap().acme_names();
+    let expected = [
+        "mx.example.com",
+        "u.example.com",
+        "mta-sts.fb.example.com",
+        "mta-sts.fb.example.org",
+    ];
+    assert_eq!(names, expected);
+    let one = load(
+        text,
+        &[("DESIST_ACME__NAMES", "u.example.com,U.example.com")],
+    )
+    .unwrap();
+    assert_eq!(one.acme_names(), ["u.example.com"]);
+}
+
+#[cfg(not(feature = "acme"))]
+#[test]
+fn a_program_without_acme_says_how_to_build_one_with_it() {
+    let found = mistakes(
+        "[smtp]\ndomains = [\"fb.example.com\"]\n[public]\ntls = \"acme\"\n[acme]\nterms_agreed = true\n",
+        &[],
+    );
+    assert_eq!(
+        found,
+        [
+            "desist.toml:4: public.tls: this program is built without ACME. To have it: cargo build --release --features acme"
+        ]
+    );
 }

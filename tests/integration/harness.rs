@@ -159,6 +159,13 @@ impl Place {
         self
     }
 
+    /// Has the certificate of an authority.
+    #[cfg(feature = "acme")]
+    pub(crate) fn public_by_acme(mut self) -> Self {
+        self.public_tls = "acme";
+        self
+    }
+
     /// Shows the page by the templates of this folder.
     pub(crate) fn templates(self, folder: &Path) -> Self {
         self.public(&format!("templates = \"{}\"\n", folder.display()))

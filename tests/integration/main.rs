@@ -8,6 +8,8 @@
     reason = "a test fails by panicking, and says what it measured"
 )]
 
+#[cfg(feature = "acme")]
+mod acme;
 mod api;
 mod attack;
 mod backup;

@@ -17,6 +17,7 @@ const ORDER: [&[&str]; 18] = [
     &["auth"],
     &["app"],
     &["net"],
+    &["acme"],
     &["mail_server", "lookup_server", "http"],
     &["config"],
     &["serve"],

@@ -9,7 +9,7 @@ use rustls::pki_types::ServerName;
 use super::finding::Finding;
 use crate::config::{Config, TlsMode};
 use crate::model::clock::{Clock, Timestamp};
-use crate::net::certificate::{Identity, read};
+use crate::net::certificate::{ACME_FILE, Identity, read};
 use crate::store;
 
 /// What is left of a certificate when it should have been renewed.
@@ -143,6 +143,7 @@ fn certificates(config: &Config, now: Timestamp) -> Vec<Finding> {
     let what = "certificate of the MX";
     findings.push(match (&config.smtp.tls_cert, &config.smtp.tls_key) {
         (Some(chain), Some(key)) => certificate(what, (chain, key), &hostname, now),
+        _ if config.public.tls == TlsMode::Acme => by_acme(config, what, &hostname, now),
         _ => Finding::warn(
             what,
             "self-made: mail comes, but some senders want a real one",
@@ -151,16 +152,30 @@ fn certificates(config: &Config, now: Timestamp) -> Vec<Finding> {
     let what = "certificate of links";
     findings.push(match config.public.tls {
         TlsMode::Off => Finding::skip(what, "public.tls is off: a proxy answers for it"),
+        TlsMode::Acme => by_acme(config, what, &config.public_host(), now),
         TlsMode::SelfMade => Finding::fail(what, "self-made: no mailbox provider clicks there")
-            .advise("RFC 8058 §3.1 wants HTTPS that the world trusts: public.tls = \"files\""),
+            .advise("RFC 8058 §3.1 wants HTTPS that the world trusts: public.tls = \"files\" or \"acme\""),
         TlsMode::Files => match (&config.public.tls_cert, &config.public.tls_key) {
             (Some(chain), Some(key)) => {
-                certificate(what, (chain, key), &super::public_host(config), now)
+                certificate(what, (chain, key), &config.public_host(), now)
             }
             _ => Finding::fail(what, "public.tls_cert and public.tls_key are not given"),
         },
     });
     findings
+}
+
+fn by_acme(config: &Config, what: &str, host: &str, now: Timestamp) -> Finding {
+    let file = config.data_file(ACME_FILE);
+    if file.exists() {
+        return certificate(what, (&file, &file), host, now);
+    }
+    let authority = config.acme.directory.as_str();
+    Finding::fail(
+        what,
+        format!("{authority} has not issued any yet: it is self-made"),
+    )
+    .advise("the server's log says why; the names must lead to port 443 of the public listener")
 }
 
 fn certificate(what: &str, (chain, key): (&Path, &Path), host: &str, now: Timestamp) -> Finding {

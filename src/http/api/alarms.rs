@@ -39,7 +39,7 @@ pub(super) struct AlarmItem {
     /// Number of the tenant; null if it is no single one's.
     #[schema(value_type = Option<u32>, required = true)]
     tenant: Option<u32>,
-    /// What it is about: `brake`, `signal`, `revoked-key` or `not-storable`.
+    /// What it is about: `brake`, `signal`, `revoked-key`, `not-storable` or `certificate`.
     #[schema(value_type = String)]
     kind: AlarmKind,
     /// The same in words.
