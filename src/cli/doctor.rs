@@ -8,9 +8,12 @@ mod server;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use super::client::{ClientArgs, ClientError, Outcome, cell, print_json, print_table};
+use super::lint;
 use crate::config::Config;
+use crate::lint::rules::Severity;
 use crate::model::clock::Clock;
 use dns::{Dns, Expected};
 use finding::{Finding, State};
@@ -22,6 +25,7 @@ use finding::{Finding, State};
 #[command(after_help = "Examples:
   desist doctor
   desist doctor --from example.com --round-trip
+  desist doctor --message newsletter.eml
   desist doctor --resolver 192.0.2.53:53 --json")]
 pub(super) struct DoctorArgs {
     /// The domain in the From of your mail: whether return paths align with it
@@ -30,6 +34,9 @@ pub(super) struct DoctorArgs {
     /// Sends synthetic mail through every door: leaves events of people who do not exist
     #[arg(long)]
     round_trip: bool,
+    /// Looks at this outgoing mail too, as `desist lint` does
+    #[arg(long, value_name = "FILE")]
+    message: Option<PathBuf>,
     /// Asks this name server instead of the system's
     #[arg(long, value_name = "IP:PORT")]
     resolver: Option<SocketAddr>,
@@ -63,6 +70,9 @@ impl DoctorArgs {
             (None, true) => vec![Finding::fail("round trip", "the server does not answer")],
             (_, false) => vec![Finding::skip("round trip", "only with --round-trip")],
         });
+        if let Some(file) = &self.message {
+            findings.extend(mail(file, &lint::Keys::at_hand(config).await));
+        }
         self.print(out, &findings)
     }
 
@@ -118,4 +128,25 @@ impl DoctorArgs {
         }
         Ok(if failed { Outcome::No } else { Outcome::Yes })
     }
+}
+
+/// What an outgoing mail is found to be.
+fn mail(file: &Path, keys: &lint::Keys) -> Vec<Finding> {
+    let what = format!("mail {}", file.display());
+    let lint = match lint::look(file, keys) {
+        Ok(lint) => lint,
+        Err(error) => return vec![Finding::fail(what, error.to_string())],
+    };
+    let mut findings = vec![Finding::ok(what, format!("{} mail, looked at", lint.class))];
+    findings.extend(lint.findings.iter().map(|found| {
+        let what = format!("mail: {}", found.code);
+        let says = format!("{}: {}", lint::place(found), found.says);
+        let finding = match found.severity {
+            Severity::Error => Finding::fail(what, says),
+            Severity::Warning => Finding::warn(what, says),
+            Severity::Info => Finding::ok(what, says),
+        };
+        finding.advise(format!("{} ({})", found.advice, found.source))
+    }));
+    findings
 }

@@ -151,6 +151,16 @@ impl LintArgs {
     }
 }
 
+/// Looks at one mail, by what is known of it in itself.
+pub(super) fn look(file: &Path, keys: &Keys) -> io::Result<Lint> {
+    let own = keys.own();
+    let asked = Asked {
+        own,
+        ..Asked::default()
+    };
+    Ok(lint(&read(file)?, &asked))
+}
+
 fn read(file: &Path) -> io::Result<Vec<u8>> {
     let source: Box<dyn Read> = if file == Path::new("-") {
         Box::new(io::stdin().lock())
@@ -223,7 +233,8 @@ fn counted(number: usize, what: &str) -> String {
     }
 }
 
-fn place(finding: &Finding) -> String {
+/// Where a finding is, for people.
+pub(super) fn place(finding: &Finding) -> String {
     match (finding.header, finding.line) {
         (Some(header), Some(line)) => format!("{header}, line {line}"),
         (Some(header), None) => header.to_owned(),

@@ -176,6 +176,28 @@ fn a_round_trip_goes_through_every_door_and_leaves_nobody_behind() {
     );
 }
 
+#[test]
+fn an_outgoing_mail_is_looked_at_too() {
+    let running = Running::sqlite();
+    let (mail, _) = crate::lint::made(&running, "alice@example.net", 1);
+    let file = running.place().folder.path().join("newsletter.eml");
+    let path = file.to_str().unwrap();
+    let look = || doctor(&running, &["--without-dns", "--message", path]).1;
+    std::fs::write(&file, &mail).unwrap();
+    let found = look();
+    assert_eq!(state(&found, &format!("mail {path}")), "ok");
+    assert!(
+        !found.iter().any(
+            |one| one["state"] == "fail" && one["what"].as_str().unwrap().starts_with("mail: ")
+        ),
+        "{found:#?}"
+    );
+    std::fs::write(&file, mail.replace("To: alice@", "To: bob@")).unwrap();
+    assert_eq!(state(&look(), "mail: other-recipient"), "fail");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(state(&look(), &format!("mail {path}")), "fail");
+}
+
 // Of a database on another machine the clock can be compared, not only hoped for.
 #[test]
 fn the_clock_is_compared_with_the_databases() {
