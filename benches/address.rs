@@ -129,6 +129,7 @@ async fn node(folder: &std::path::Path) -> (App, Router, String) {
             current: true,
         },
         token_receipts_per_hour: 0,
+        policy: desist::judge::Policy::default(),
     });
     let following = Following {
         store: store.clone(),
