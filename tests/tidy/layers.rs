@@ -3,7 +3,7 @@
 use crate::source::{File, Finding};
 
 /// Modules from the lowest to the highest. Those of one entry do not use each other.
-const ORDER: [&[&str]; 18] = [
+const ORDER: [&[&str]; 19] = [
     &["model"],
     &["token"],
     &["report"],
