@@ -37,6 +37,7 @@ use crate::store::StoreError;
 use crate::token::keyring::Keyring;
 pub use announce::Announcer;
 use doors::Bound;
+pub(crate) use interior::{EPOCH_FILE, IMAGE_FILE};
 use interior::{Interior, Opened};
 use notify::Manager;
 pub use passed::Passed;

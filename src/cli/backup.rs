@@ -4,6 +4,7 @@
 //! in the store; of a stopped one the journal is copied too.
 
 mod manifest;
+mod staged;
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use manifest::Manifest;
 pub(super) use manifest::ManifestError;
+use staged::{Staged, beside};
 
 use super::client::{ClientArgs, ClientError};
 use super::progress::Progress;
@@ -20,6 +22,7 @@ use crate::config::Config;
 use crate::journal::{self, JournalError};
 use crate::model::clock::Clock;
 use crate::net::certificate::{ACME_ACCOUNT_FILE, ACME_FILE, SELF_MADE_FILE};
+use crate::serve;
 use crate::store::{self, StoreError};
 
 /// The store, where it is a file of ours.
@@ -30,6 +33,9 @@ const SEAL_KEY: &str = "seal.key";
 
 /// Other files of the data folder that cannot be made anew.
 const OTHERS: [&str; 4] = ["admin.key", SELF_MADE_FILE, ACME_FILE, ACME_ACCOUNT_FILE];
+
+/// Files of the data folder that are made anew, and belong to one store.
+const OF_ONE_STORE: [&str; 2] = [serve::EPOCH_FILE, serve::IMAGE_FILE];
 
 /// How long a running server may take to bring into the store what it had accepted.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -42,8 +48,9 @@ const STALE: Duration = Duration::from_secs(3);
 
 /// Copies store, keys and certificates into a new folder, while the server runs or not.
 ///
-/// All that was accepted before the command began is in it. Whoever has the folder has the keys:
-/// guard it like the server. A PostgreSQL store is not copied (use `pg_dump`); all else is.
+/// All that was accepted before the command began is in it; of a stopped server the journal is
+/// copied too. Not in it are the config and the files that it names, but for the seal key; nor a
+/// PostgreSQL store (use `pg_dump`). Whoever has the folder has the keys: guard it like the server.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
   desist backup /var/backups/desist-2026-11-28
@@ -62,7 +69,7 @@ pub(super) struct BackupArgs {
 
 /// Brings back what a backup holds, into a data folder that has none of it.
 ///
-/// With PostgreSQL the database is restored first. The store gets a new name, so that cursors of
+/// With PostgreSQL the database is restored first, then each node from its own backup. The store gets a new name, so that cursors of
 /// feeds, indexes and nodes of the time after the backup begin anew; tokens stay valid.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
@@ -104,8 +111,11 @@ pub(super) enum BackupError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// It would be overwritten.
-    #[error("{} is there already: a backup is restored into an empty data folder", .0.display())]
-    NotEmpty(PathBuf),
+    #[error(
+        "already there: {}; a backup is restored into an empty data folder: move all of them away",
+        named(.0)
+    )]
+    NotEmpty(Vec<PathBuf>),
     /// The config names an engine that the backup is not of.
     #[error("the backup is of a store on {0}, and the config names another engine")]
     OtherEngine(String),
@@ -115,6 +125,14 @@ pub(super) enum BackupError {
          that was made with the backup"
     )]
     OtherStore,
+}
+
+fn named(paths: &[PathBuf]) -> String {
+    let names: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    names.join(", ")
 }
 
 /// Says which file an error is about.
@@ -239,44 +257,38 @@ impl RestoreArgs {
         out: &mut dyn Write,
     ) -> Result<(), BackupError> {
         let manifest = Manifest::read(&self.folder)?;
-        let wanted = config.store_config();
+        let mut wanted = config.store_config();
         let store = store::sqlite_path(&wanted.url).map(Path::to_owned);
-        let is_sqlite = store.is_some();
-        if is_sqlite != (manifest.engine == "sqlite") {
+        if store.is_some() != (manifest.engine == "sqlite") {
             return Err(BackupError::OtherEngine(manifest.engine));
         }
         let data_dir = &config.data_dir;
-        let target = |name: &str| match (name, &store) {
-            (STORE, Some(store)) => Some(store.clone()),
-            // Its place is the operator's: the config names it, and it has been read from there.
-            (SEAL_KEY, _) => None,
-            _ => Some(data_dir.join(name)),
-        };
-        let ours = journal::COPIED.into_iter().chain(OTHERS).chain([STORE]);
-        for path in ours.filter_map(target) {
-            if path.try_exists().map_err(at(&path))? {
-                return Err(BackupError::NotEmpty(path));
-            }
-        }
-        if !is_sqlite && store::store_id(&wanted.url).await? != manifest.store {
-            return Err(BackupError::OtherStore);
-        }
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(data_dir)
-            .map_err(at(data_dir))?;
+        not_there(&manifest, data_dir, store.as_deref())?;
+        let mut staged = Staged::default();
         let progress = Progress::of_octets();
         for file in &manifest.files {
-            if let Some(path) = target(&file.name) {
-                put(&self.folder.join(&file.name), &path, &progress)?;
+            let from = self.folder.join(&file.name);
+            let place = data_dir.join(&file.name);
+            match file.name.as_str() {
+                // Its place is the operator's: the config names it, and it has been read from
+                // there. The store comes last.
+                SEAL_KEY | STORE => {}
+                // A restore that was broken off had come so far.
+                name if manifest.has(name, &place) => {}
+                _ => put(&from, &staged.add(place)?, &progress)?,
             }
         }
+        if let Some(path) = store {
+            let name = staged.add(path)?;
+            put(&self.folder.join(STORE), &name, &progress)?;
+            wanted.url = format!("sqlite:{}", name.display());
+        }
         drop(progress);
-        store::rename(&wanted).await?;
-        File::open(data_dir)
-            .and_then(|folder| folder.sync_all())
-            .map_err(at(data_dir))?;
+        let from = manifest.store.as_deref().unwrap_or_default();
+        if !store::rename(&wanted, from).await? {
+            return Err(BackupError::OtherStore);
+        }
+        staged.settle()?;
         writeln!(
             out,
             "restored the backup of {} into {}; start `desist serve`",
@@ -284,6 +296,38 @@ impl RestoreArgs {
             data_dir.display()
         )
         .map_err(at(Path::new("-")))
+    }
+}
+
+/// Refuses a place that has anything which the server would take for a part of what is restored.
+fn not_there(
+    manifest: &Manifest,
+    data_dir: &Path,
+    store: Option<&Path>,
+) -> Result<(), BackupError> {
+    let [journal, _] = journal::COPIED;
+    let journal = data_dir.join(journal);
+    let store = store.map_or_else(|| data_dir.join(STORE), Path::to_owned);
+    let mut places: Vec<PathBuf> = Vec::new();
+    for path in [journal, store] {
+        let near = beside(&path);
+        places.push(path);
+        places.extend(near);
+    }
+    let names = OTHERS.into_iter().chain(OF_ONE_STORE);
+    places.extend(names.map(|name| data_dir.join(name)));
+    let mut there = Vec::new();
+    for path in places {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let same = name.is_some_and(|name| name != STORE && manifest.has(name, &path));
+        if path.try_exists().map_err(at(&path))? && !same {
+            there.push(path);
+        }
+    }
+    if there.is_empty() {
+        Ok(())
+    } else {
+        Err(BackupError::NotEmpty(there))
     }
 }
 

@@ -112,7 +112,8 @@ impl Handshakes {
                 io::ErrorKind::TimedOut,
                 "the TLS handshake gave way to newer ones",
             )),
-            done = self.shake(tls, stream, peer) => done,
+            // On the heap: every session would be larger by it.
+            done = Box::pin(self.shake(tls, stream, peer)) => done,
             () = tokio::time::sleep(self.limits.time) => Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 "the TLS handshake took too long",

@@ -65,9 +65,9 @@ pub(super) struct Running {
 }
 
 /// The file in the data folder that names the store's epoch as this node last saw it.
-const EPOCH_FILE: &str = "store-epoch";
+pub(crate) const EPOCH_FILE: &str = "store-epoch";
 /// The file in the data folder that holds the index as it was.
-const IMAGE_FILE: &str = "index.image";
+pub(crate) const IMAGE_FILE: &str = "index.image";
 /// How long to wait before the next attempt to reach a store that is away.
 const RETRY: Duration = Duration::from_secs(2);
 

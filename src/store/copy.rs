@@ -59,12 +59,12 @@ async fn copy_file(path: &Path, to: &Path) -> Result<(), StoreError> {
 }
 
 /// What names the store of `url`, in hexadecimal digits; `None` if nothing was ever stored there.
-/// Makes nothing.
+/// Writes nothing, to no file.
 pub async fn store_id(url: &str) -> Result<Option<String>, StoreError> {
     if sqlite_path(url).is_some_and(|path| !path.exists()) {
         return Ok(None);
     }
-    let pool = Pool::open(url).await?;
+    let pool = Pool::open_to_read(url).await?;
     let id = read!(pool, |conn| id_of(conn).await);
     pool.close().await;
     Ok(id?.map(|id| HEXLOWER.encode(&id)))
@@ -95,18 +95,36 @@ async fn id_of(conn: &mut Conn<'_>) -> Result<Option<Vec<u8>>, Failure> {
     if fetch_one(conn, "meta", table, vec![]).await?.is_none() {
         return Ok(None);
     }
-    let sql = "select value from meta where name = 'store-id'";
-    let row = fetch_one(conn, "meta", sql, vec![]).await?;
+    meta(conn, "store-id").await
+}
+
+async fn meta(conn: &mut Conn<'_>, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+    let sql = "select value from meta where name = $1";
+    let row = fetch_one(conn, "meta", sql, values![name]).await?;
     row.map(|row| row.bytes("value")).transpose()
 }
 
-/// Gives a store that was brought back a new name: places of its feed will be used a second time,
-/// so that no cursor, index or node of the time that was lost may go on with it. The root secret
-/// stays.
-pub async fn rename(config: &StoreConfig) -> Result<(), StoreError> {
+/// Gives a store that was brought back, and was named `from`, a new name: places of its feed will be
+/// used a second time, so that no cursor, index or node of the time that was lost may go on with
+/// it. The root secret stays.
+///
+/// Several nodes have one store: it gets its new name with the first that is brought back, and
+/// keeps it with the others. `false`: it is another store.
+pub async fn rename(config: &StoreConfig, from: &str) -> Result<bool, StoreError> {
     let pool = Pool::open(&config.url).await?;
-    let (id, nonce): ([u8; 16], [u8; 12]) = (random()?, random()?);
-    let done = write!(pool, |conn| name(conn, config, (&id, nonce)).await);
+    let fresh: ([u8; 16], [u8; 12]) = (random()?, random()?);
+    let done = write!(pool, |conn| {
+        match id_of(conn).await? {
+            None => Ok(false),
+            Some(id) if HEXLOWER.encode(&id) == from => {
+                name(conn, config, (&id, &fresh.0), fresh.1).await
+            }
+            Some(_) => {
+                let before = meta(conn, "restored-from").await?;
+                Ok(before.is_some_and(|id| HEXLOWER.encode(&id) == from))
+            }
+        }
+    });
     pool.close().await;
     done
 }
@@ -114,23 +132,29 @@ pub async fn rename(config: &StoreConfig) -> Result<(), StoreError> {
 async fn name(
     conn: &mut Conn<'_>,
     config: &StoreConfig,
-    (id, nonce): (&[u8; 16], [u8; 12]),
-) -> Result<(), Failure> {
+    (before, id): (&[u8], &[u8; 16]),
+    nonce: [u8; 12],
+) -> Result<bool, Failure> {
     let (root, _) = root_of(conn, config).await?;
     let sealed = seal::seal(&root, config.seal_key.as_ref(), id, nonce)?;
-    for (what, value) in [("store-id", id.as_slice()), ("root-secret", &sealed)] {
-        let sql = "update meta set value = $1 where name = $2";
-        execute(conn, sql, values![value, what]).await?;
+    let sql = "update meta set value = $1 where name = 'store-id' and value = $2";
+    if execute(conn, sql, values![id.as_slice(), before]).await? == 0 {
+        return Err(Failure::Conflict("another node names the store".to_owned()));
     }
-    Ok(())
+    let sql = "update meta set value = $1 where name = 'root-secret'";
+    execute(conn, sql, values![sealed.as_slice()]).await?;
+    let sql = "insert into meta (name, value) values ('restored-from', $1)
+               on conflict (name) do update set value = excluded.value";
+    execute(conn, sql, values![before]).await?;
+    Ok(true)
 }
 
-/// Whether the root secret is sealed; it opens with the configured key.
+/// Whether the root secret is sealed; it opens with the configured key. Writes nothing, to no file.
 ///
 /// # Errors
 /// [`StoreError::Sealed`] if it does not open.
 pub async fn unseals(config: &StoreConfig) -> Result<bool, StoreError> {
-    let pool = Pool::open(&config.url).await?;
+    let pool = Pool::open_to_read(&config.url).await?;
     let opened = read!(pool, |conn| root_of(conn, config).await);
     pool.close().await;
     opened.map(|(_, sealed)| sealed)
@@ -143,9 +167,7 @@ pub(super) async fn root_of(
 ) -> Result<(Secret<32>, bool), Failure> {
     let missing = || StoreError::Inconsistent("the store has no name yet".to_owned());
     let id = id_of(conn).await?.ok_or_else(missing)?;
-    let sql = "select value from meta where name = 'root-secret'";
-    let stored = fetch_one(conn, "meta", sql, vec![]).await?;
-    let stored = stored.ok_or_else(missing)?.bytes("value")?;
+    let stored = meta(conn, "root-secret").await?.ok_or_else(missing)?;
     Ok(seal::open(&stored, config.seal_key.as_ref(), &id)?)
 }
 

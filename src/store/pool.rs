@@ -131,6 +131,34 @@ impl Pool {
         ))
     }
 
+    /// The same for one who only looks: no SQLite file is made, changed or left beside another.
+    pub(super) async fn open_to_read(url: &str) -> Result<Self, StoreError> {
+        let Some(path) = sqlite_path(url) else {
+            return Self::open(url).await;
+        };
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        // Whoever has the file open has a log beside it. Without one nobody writes, and SQLite
+        // need not make the files by which readers and writers know of each other.
+        let alone = !Path::new(&log).try_exists().unwrap_or(true);
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .immutable(alone)
+            .busy_timeout(ACQUIRE)
+            .disable_statement_logging();
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE)
+            .connect_with(options)
+            .await?;
+        Ok(Self::Sqlite {
+            writer: pool.clone(),
+            readers: pool.clone(),
+            log: pool,
+        })
+    }
+
     async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
         if path.as_os_str().is_empty() || path.as_os_str() == ":memory:" {
             return Err(StoreError::Refused(

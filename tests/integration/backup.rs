@@ -84,7 +84,7 @@ fn a_running_server_is_backed_up_with_all_that_it_has_acknowledged() {
     let said = works(&place.config_file(), &["restore", folder.to_str().unwrap()]);
     assert!(said.contains("restored the backup of 20"), "{said}");
     let again = fails(&place.config_file(), &["restore", folder.to_str().unwrap()]);
-    assert!(again.contains("is there already"), "{again}");
+    assert!(again.contains("already there: "), "{again}");
     let admin = std::fs::read_to_string(place.data_dir().join("admin.key")).unwrap();
     assert_eq!(admin.trim(), key);
     goes_on(place, &token, &cursor);
@@ -114,6 +114,100 @@ fn a_stopped_server_is_backed_up_with_its_journal_and_its_seal() {
     let place = elsewhere(Some(seal.path()));
     place.configured();
     works(&place.config_file(), &["restore", folder.to_str().unwrap()]);
+    goes_on(place, &token, &cursor);
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_log_that_a_killed_server_left_is_not_taken_for_the_log_of_what_is_restored() {
+    let running = elsewhere(None).start();
+    let token = fill(&running);
+    let config = running.place().config_file();
+    let folder = running.place().folder.path().join("backup");
+    works(&config, &["backup", folder.to_str().unwrap()]);
+    let (_, page) = running.get("/v1/changes");
+    let cursor = page["next"].as_str().unwrap().to_owned();
+    // What comes after the backup is in the log of the store that is lost.
+    running.mint(1, &["carla@example.net"]);
+    let place = running.kill();
+    let data = place.data_dir();
+    // Those that this program does not leave, but another one that looked into the file.
+    for name in ["index.image", "journal.sqlite-shm"] {
+        std::fs::write(data.join(name), "of another store").unwrap();
+    }
+    for main in ["desist.db", "journal.sqlite", "admin.key", "self-made.pem"] {
+        std::fs::remove_file(data.join(main)).unwrap();
+    }
+    let said = fails(&config, &["restore", folder.to_str().unwrap()]);
+    let left = [
+        "desist.db-wal",
+        "desist.db-shm",
+        "journal.sqlite-wal",
+        "journal.sqlite-shm",
+        "store-epoch",
+        "index.image",
+    ];
+    for name in left {
+        let path = data.join(name);
+        assert!(said.contains(path.to_str().unwrap()), "{name}: {said}");
+    }
+    // Each of them alone is refused, and nothing is written.
+    for name in left {
+        let said = fails(&config, &["restore", folder.to_str().unwrap()]);
+        assert!(said.contains(name), "{name}: {said}");
+        std::fs::remove_file(data.join(name)).unwrap();
+    }
+    assert!(!data.join("desist.db").exists());
+    works(&config, &["restore", folder.to_str().unwrap()]);
+    goes_on(place, &token, &cursor);
+}
+
+#[test]
+fn a_restore_that_fails_leaves_nothing_and_goes_well_the_next_time() {
+    let seal = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(seal.path(), "07".repeat(32)).unwrap();
+    let running = elsewhere(Some(seal.path())).start();
+    let token = fill(&running);
+    let (_, page) = running.get("/v1/changes");
+    let cursor = page["next"].as_str().unwrap().to_owned();
+    let lost = running.kill();
+    let folder = lost.folder.path().join("backup");
+    works(&lost.config_file(), &["backup", folder.to_str().unwrap()]);
+
+    // The store has a folder of its own, which is not there yet.
+    let own = tempfile::tempdir().unwrap();
+    let store = own.path().join("far/away/desist.db");
+    let place = Place::at(&format!("sqlite:{}", store.display()))
+        .config(&format!("seal_key_file = '{}'\n", seal.path().display()));
+    place.configured();
+    let config = place.config_file();
+    std::fs::write(seal.path(), "08".repeat(32)).unwrap();
+    let said = fails(&config, &["restore", folder.to_str().unwrap()]);
+    assert!(said.contains("seal"), "{said}");
+    assert_eq!(names_in(&place.data_dir()), Vec::<String>::new());
+    assert_eq!(names_in(store.parent().unwrap()), Vec::<String>::new());
+
+    // One that was ended in its middle has put some in their places, and left what it wrote.
+    std::fs::write(seal.path(), "07".repeat(32)).unwrap();
+    let data = place.data_dir();
+    std::fs::copy(folder.join("admin.key"), data.join("admin.key")).unwrap();
+    std::fs::write(data.join("journal.sqlite.restoring"), "half").unwrap();
+    std::fs::write(store.with_file_name("desist.db.restoring-wal"), "half").unwrap();
+    works(&config, &["restore", folder.to_str().unwrap()]);
+    assert_eq!(names_in(store.parent().unwrap()), ["desist.db"]);
+    let names = names_in(&data);
+    assert!(
+        !names.iter().any(|name| name.contains("restoring")),
+        "{names:?}"
+    );
     goes_on(place, &token, &cursor);
 }
 
@@ -192,4 +286,48 @@ fn with_postgresql_the_database_comes_first() {
     suppressed(&running);
     let (status, _) = running.get(&format!("/v1/changes?after={cursor}"));
     assert_eq!(status, 410);
+}
+
+#[test]
+fn with_postgresql_every_node_is_brought_back_to_the_one_store() {
+    let Some(first) = Place::new(Engine::Postgres) else {
+        return;
+    };
+    let second = Place::at(first.database.as_ref().unwrap().url());
+    let nodes = [first.start(), second.start()];
+    fill(&nodes[0]);
+    let (_, page) = nodes[0].get("/v1/changes");
+    let lost_cursor = page["next"].as_str().unwrap().to_owned();
+    let places = nodes.map(|node| {
+        let folder = node.place().folder.path().join("backup");
+        let config = node.place().config_file();
+        works(&config, &["backup", folder.to_str().unwrap()]);
+        let place = node.kill();
+        std::fs::remove_dir_all(place.data_dir()).unwrap();
+        place
+    });
+    let restore = |place: &Place| {
+        let folder = place.folder.path().join("backup");
+        works(&place.config_file(), &["restore", folder.to_str().unwrap()]);
+    };
+    let [first, second] = places;
+    restore(&first);
+    // Again, as after one that was broken off.
+    restore(&first);
+    let first = first.start();
+    let (status, page) = first.get("/v1/changes");
+    assert_eq!(status, 200, "{page}");
+    let cursor = page["next"].as_str().unwrap().to_owned();
+    restore(&second);
+    let second = second.start();
+    suppressed(&second);
+    for (node, cursor, expected) in [
+        (&first, &lost_cursor, 410),
+        (&second, &lost_cursor, 410),
+        (&first, &cursor, 200),
+        (&second, &cursor, 200),
+    ] {
+        let (status, page) = node.get(&format!("/v1/changes?after={cursor}"));
+        assert_eq!(status, expected, "{page}");
+    }
 }

@@ -233,3 +233,44 @@ fn without_a_server_the_rest_is_looked_at_all_the_same() {
         assert!(said.contains(part), "{part}: {said}");
     }
 }
+
+#[test]
+fn looking_at_a_store_changes_no_file_of_it() {
+    let running = Running::sqlite();
+    running.mint(1, &["ann@example.net"]);
+    // Killed: the store's last changes are in its log.
+    let place = running.kill();
+    let doctor = |place: &Place| {
+        let output = Command::new(env!("CARGO_BIN_EXE_desist"))
+            .args(["doctor", "--without-dns", "--json"])
+            .arg("--config")
+            .arg(place.folder.path().join("desist.toml"))
+            .output()
+            .unwrap();
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let found = said["items"].as_array().unwrap().clone();
+        assert_eq!(state(&found, "store (SQLite)"), "ok", "{found:#?}");
+    };
+    let data = place.data_dir();
+    let read = |name: &str| std::fs::read(data.join(name)).ok();
+    let killed = ["desist.db", "desist.db-wal"].map(read);
+    assert!(killed.iter().all(Option::is_some));
+    doctor(&place);
+    assert!(killed == ["desist.db", "desist.db-wal"].map(read));
+
+    let running = place.start();
+    running.terminate();
+    let (_, place) = running.ended();
+    let stopped = read("desist.db");
+    assert!(read("desist.db-wal").is_none());
+    // A folder in which nothing can be made, for whoever is not root.
+    let locked = std::os::unix::fs::PermissionsExt::from_mode(0o500);
+    std::fs::set_permissions(&data, locked).unwrap();
+    doctor(&place);
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&data, open).unwrap();
+    assert!(stopped == read("desist.db"));
+    for name in ["desist.db-wal", "desist.db-shm"] {
+        assert!(read(name).is_none(), "{name}");
+    }
+}

@@ -86,6 +86,15 @@ impl Manifest {
         Ok(())
     }
 
+    /// Whether this file is, octet by octet, the one of that name.
+    pub(super) fn has(&self, name: &str, path: &Path) -> bool {
+        let known = self.files.iter().find(|file| file.name == name);
+        let found = File::open(path).and_then(digest).ok();
+        known
+            .zip(found)
+            .is_some_and(|(file, (bytes, sha256))| file.bytes == bytes && file.sha256 == sha256)
+    }
+
     /// Writes it, which ends a backup.
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
         let mut file = OpenOptions::new()

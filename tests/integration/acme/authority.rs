@@ -221,7 +221,7 @@ async fn answer(
         assert_eq!(method, Method::POST, "{path}");
         assert_eq!(headers["content-type"], "application/jose+json");
         assert!(headers.contains_key("user-agent"));
-        match shared.act(path, &body).await {
+        match shared.act(path, &body) {
             Ok((status, location, Value::String(pem))) => {
                 assert_eq!((status, location), (StatusCode::OK, None));
                 pem.into_response()
@@ -271,7 +271,7 @@ impl Shared {
         nonce
     }
 
-    async fn act(self: &Arc<Self>, path: &str, body: &[u8]) -> Answer {
+    fn act(self: &Arc<Self>, path: &str, body: &[u8]) -> Answer {
         let jws = Jws::parse(body);
         self.spend(&jws.header)?;
         let url = format!("{}{path}", self.base);
