@@ -33,6 +33,7 @@ use automatic::Automatic;
 use autoreply::Certainty;
 use encoded_words::decode_words;
 use header::{Field, Header};
+use media::Media;
 use mime::{Entity, Structure};
 use optout::Form;
 use status::Delivery;
@@ -307,8 +308,8 @@ fn forwarded(
 /// then what only looks like something.
 fn by_own_words(root: &Entity<'_>, null_sender: bool, reading: &mut Reading) {
     let header = &root.header;
-    reading.text = text_of(root);
-    let text = &reading.text;
+    reading.text = own_text_of(root);
+    let text = &text_of(root);
     let certainty = || autoreply::certainty(header, &reading.subject, null_sender);
     let (what, sign) = if periodic::is_failure_in_words(text) {
         (What::DmarcFailure, "the words of a DMARC failure report")
@@ -397,6 +398,37 @@ fn text_of(root: &Entity<'_>) -> String {
         }
     }
     text
+}
+
+/// The text that the mail's author speaks or quotes, up to [`MAX_TEXT`]: what is attached, another
+/// mail's header and an invitation are others' words, and prove nothing.
+fn own_text_of(root: &Entity<'_>) -> String {
+    let mut text = String::new();
+    let mut ahead = vec![root];
+    while let Some(part) = ahead.pop() {
+        let left = MAX_TEXT.saturating_sub(text.len());
+        if left == 0 {
+            break;
+        }
+        if is_of_others(part) {
+            continue;
+        }
+        if part.media.is_text() {
+            text.push_str(&part.text(left));
+            text.push('\n');
+        }
+        ahead.extend(part.parts.iter().rev());
+    }
+    text
+}
+
+/// Whether a part, with all in it, is attached, or is of a type that tells of another mail.
+fn is_of_others(part: &Entity<'_>) -> bool {
+    let disposition = part.header.first("content-disposition").unwrap_or_default();
+    // A disposition has the form of a type without its first half.
+    Media::parse(&format!("x/{disposition}")).is_some_and(|d| d.is("x/attachment"))
+        || part.media.is("text/rfc822-headers")
+        || part.media.is("text/calendar")
 }
 
 fn threading(header: &Header) -> impl Iterator<Item = &[u8]> {

@@ -54,6 +54,7 @@ mod replay;
 mod retention;
 #[path = "../properties/runner.rs"]
 mod runner;
+mod shared_mail;
 mod smtp;
 mod spine;
 mod store;
