@@ -21,17 +21,45 @@ pub enum ReceiptError {
     Store(#[from] StoreError),
 }
 
-/// One receipt with its events. `tenant` `None`: of any tenant or of none.
+/// One receipt with its events. `tenant` `None`: of any tenant or of none, with all events.
+///
+/// One mail can report about several tenants. A tenant sees it if it is its own or an event of it
+/// is, and of the events only its own.
 pub async fn one(
     app: &App,
     tenant: Option<TenantId>,
     id: ReceiptId,
 ) -> Result<(StoredReceipt, Vec<StoredEvent>), ReceiptError> {
-    let (receipt, events) = app.store.receipt(id).await?.ok_or(ReceiptError::Unknown)?;
-    if tenant.is_some() && receipt.tenant != tenant {
-        return Err(ReceiptError::Unknown);
+    let (mut receipt, mut events) = app.store.receipt(id).await?.ok_or(ReceiptError::Unknown)?;
+    if tenant.is_some() {
+        events.retain(|stored| stored.event.tenant == tenant);
+        if receipt.tenant != tenant {
+            if events.is_empty() {
+                return Err(ReceiptError::Unknown);
+            }
+            // Who else is served here is nothing to tell.
+            receipt.tenant = None;
+        }
     }
     Ok((receipt, events))
+}
+
+/// A receipt whose raw bytes a tenant may read: its own, with events of no other tenant. `tenant`
+/// `None`: any.
+pub async fn whole(
+    app: &App,
+    tenant: Option<TenantId>,
+    id: ReceiptId,
+) -> Result<StoredReceipt, ReceiptError> {
+    let (receipt, events) = app.store.receipt(id).await?.ok_or(ReceiptError::Unknown)?;
+    let others = |stored: &StoredEvent| {
+        let of = stored.event.tenant;
+        of.is_some() && of != tenant
+    };
+    if tenant.is_some() && (receipt.tenant != tenant || events.iter().any(others)) {
+        return Err(ReceiptError::Unknown);
+    }
+    Ok(receipt)
 }
 
 /// The raw bytes of a receipt, exactly as received.

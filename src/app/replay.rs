@@ -10,6 +10,7 @@ use crate::judge::{Context, Policy, judge};
 use crate::model::authentication::Authentication;
 use crate::model::event::{Effect, Event};
 use crate::model::receipt::ReceiptId;
+use crate::model::tenant::TenantId;
 use crate::store::{Correction, KeptReceipt, REPLAY_NOTE, ReplayFilter, StoreError};
 
 /// Receipts of one page.
@@ -77,7 +78,7 @@ pub async fn replay(app: &App, policy: &Policy, page: ReplayPage) -> Result<Repl
             outcome.not_kept += 1;
             continue;
         };
-        corrections.extend(read_again(app, policy, receipt, raw).await);
+        corrections.extend(read_again(app, policy, page.filter.tenant, (receipt, raw)).await);
     }
     if is_last && bytes <= PAGE_BYTES {
         outcome.next = None;
@@ -102,8 +103,8 @@ pub async fn replay(app: &App, policy: &Policy, page: ReplayPage) -> Result<Repl
 async fn read_again(
     app: &App,
     policy: &Policy,
-    kept: KeptReceipt,
-    raw: Vec<u8>,
+    tenant: Option<TenantId>,
+    (kept, raw): (KeptReceipt, Vec<u8>),
 ) -> Option<Correction> {
     let served = app.reception.served();
     let policy = policy.clone();
@@ -113,13 +114,18 @@ async fn read_again(
             directory: &served.directory,
             policy: &policy,
         };
-        correction(kept, &raw, &context)
+        correction(kept, &raw, tenant, &context)
     };
     // A panic of the reader changes nothing about what is stored.
     tokio::task::spawn_blocking(work).await.ok().flatten()
 }
 
-fn correction(kept: KeptReceipt, raw: &[u8], context: &Context<'_>) -> Option<Correction> {
+fn correction(
+    kept: KeptReceipt,
+    raw: &[u8],
+    tenant: Option<TenantId>,
+    context: &Context<'_>,
+) -> Option<Correction> {
     let authentication = kept
         .events
         .first()
@@ -132,6 +138,15 @@ fn correction(kept: KeptReceipt, raw: &[u8], context: &Context<'_>) -> Option<Co
     let receipt = kept.stored.receipt;
     let judged = judge(&receipt, raw, authentication, context);
     let mut difference = difference(&kept.events, &judged.events)?;
+    let others = |event: &Event| event.tenant.is_some() && event.tenant != tenant;
+    if tenant.is_some() && kept.events.iter().chain(&judged.events).any(others) {
+        // One mail about several tenants: what is another's is not this tenant's to correct.
+        difference.withdrawn.retain(|event| event.tenant == tenant);
+        difference.new.retain(|event| event.tenant == tenant);
+        if difference.withdrawn.is_empty() && difference.new.is_empty() {
+            return None;
+        }
+    }
     for (index, event) in (kept.next..).zip(&mut difference.new) {
         event.id.index = index;
     }

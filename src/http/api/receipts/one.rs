@@ -23,6 +23,10 @@ pub(in crate::http::api) struct ReceiptWithEvents {
 }
 
 /// Shows one receipt with its envelope and its events.
+///
+/// One mail can report about several tenants. A tenant's key sees it if one of its events is the
+/// tenant's, even where lists of receipts do not show it, and of the events only the tenant's;
+/// `tenant` is null if the receipt is another's.
 #[utoipa::path(
     get,
     path = "/v1/receipts/{id}",

@@ -12,7 +12,7 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::app::receipts::{one, raw, with_trace};
+use crate::app::receipts::{raw, whole, with_trace};
 use crate::http::api::Api;
 use crate::http::api::caller::{May, Read};
 use crate::http::api::pieces::Pieces;
@@ -32,6 +32,9 @@ pub(in crate::http::api) struct RawParameters {
 }
 
 /// Gives the raw bytes of a receipt, exactly as received.
+///
+/// A mail that reports about several tenants is given to a key of the installation alone: to a
+/// tenant's key it is not found.
 #[utoipa::path(
     get,
     path = "/v1/receipts/{id}/raw",
@@ -55,7 +58,7 @@ pub(in crate::http::api) async fn bytes(
     Segment(id): Segment<ReceiptId>,
     Parameters(asked): Parameters<RawParameters>,
 ) -> Result<Response, Problem> {
-    let (stored, _) = one(&api.app, caller.tenant, id).await?;
+    let stored = whole(&api.app, caller.tenant, id).await?;
     let mail = stored.receipt.door == Door::Smtp;
     if asked.trace && !mail {
         return Err(Problem::new(
