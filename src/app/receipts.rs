@@ -39,6 +39,14 @@ pub async fn one(
             }
             // Who else is served here is nothing to tell.
             receipt.tenant = None;
+            let envelope = &mut receipt.receipt.envelope;
+            envelope.token = None;
+            envelope.recipient.clear();
+            if envelope.mailbox.tenant.is_some() {
+                envelope.mailbox.address.clear();
+                envelope.mailbox.stream = None;
+                envelope.mailbox.tenant = None;
+            }
         }
     }
     Ok((receipt, events))

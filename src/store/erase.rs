@@ -111,7 +111,8 @@ impl Store {
             };
             after = last.number("seq")?;
             let events: Vec<Event> = rows.iter().map(event_of).collect::<Result<_, _>>()?;
-            let (changed, of_mail) = write_over!(self.pool, |conn| forget_events(conn, &events))?;
+            let (changed, of_mail) =
+                write_over!(self.pool, |conn| forget_events(conn, whose.tenant, &events))?;
             erased.events += changed;
             erased.add_mail(of_mail);
         }
@@ -177,7 +178,9 @@ impl Store {
                 }
             }
             for ids in found.chunks(together()) {
-                mail.add(write_over!(self.pool, |conn| forget_mail(conn, ids))?);
+                mail.add(write_over!(self.pool, |conn| forget_mail(
+                    conn, tenant, ids
+                ))?);
             }
             match end {
                 Some(_) => from = end,
@@ -342,7 +345,11 @@ async fn mask_notes(
 }
 
 /// Takes the addresses out of events, and out of the mail that they were read from.
-async fn forget_events(conn: &mut Conn<'_>, events: &[Event]) -> Result<(u64, Mail), Failure> {
+async fn forget_events(
+    conn: &mut Conn<'_>,
+    tenant: TenantId,
+    events: &[Event],
+) -> Result<(u64, Mail), Failure> {
     let mut changed = 0;
     for event in events {
         let detail = event.detail.without_addresses();
@@ -363,12 +370,17 @@ async fn forget_events(conn: &mut Conn<'_>, events: &[Event]) -> Result<(u64, Ma
     let mut ids: Vec<ReceiptId> = events.iter().map(|event| event.id.receipt).collect();
     ids.sort_unstable();
     ids.dedup();
-    Ok((changed, forget_mail(conn, &ids).await?))
+    Ok((changed, forget_mail(conn, tenant, &ids).await?))
 }
 
 /// Takes the people out of the envelopes of receipts, and forgets their raw bytes; other receipts of
-/// the same message lose them too.
-async fn forget_mail(conn: &mut Conn<'_>, ids: &[ReceiptId]) -> Result<Mail, Failure> {
+/// the same message lose them too, whoever's they are: the bytes name the person. The envelopes of
+/// another tenant's receipts stay: they are its evidence.
+async fn forget_mail(
+    conn: &mut Conn<'_>,
+    tenant: TenantId,
+    ids: &[ReceiptId],
+) -> Result<Mail, Failure> {
     let mut mail = Mail::default();
     for id in ids {
         let Some(stored) = receipts::one(conn, *id).await? else {
@@ -376,7 +388,8 @@ async fn forget_mail(conn: &mut Conn<'_>, ids: &[ReceiptId]) -> Result<Mail, Fai
         };
         let receipt = stored.receipt;
         let anonymous = of_nobody(&receipt.envelope);
-        if anonymous != receipt.envelope {
+        let is_anothers = stored.tenant.is_some_and(|of| of != tenant);
+        if !is_anothers && anonymous != receipt.envelope {
             let mut parameters = values![month(*id), *id];
             parameters.push(Value::json(&anonymous)?);
             mail.receipts += execute(

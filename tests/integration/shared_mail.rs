@@ -1,9 +1,16 @@
 //! Mails that are about several people or several tenants: each gets its own, and no more.
 
-use crate::harness::{Engine, Place};
-use crate::on_both_engines;
+use serde_json::{Value, json};
 
-on_both_engines!(what_is_attached_to_an_opt_out_proves_nothing);
+use crate::harness::{Engine, PATIENCE, Place, Running};
+use crate::on_both_engines;
+use crate::tenants::{Caller, tenant};
+
+on_both_engines!(
+    what_is_attached_to_an_opt_out_proves_nothing,
+    a_mail_about_two_tenants_shows_each_its_own,
+    an_erasure_leaves_the_envelope_of_another_tenant,
+);
 
 /// What a stranger's mail has in its second part, the token as `TOKEN`, and whether it proves.
 const PARTS: &[(&str, bool)] = &[
@@ -68,4 +75,127 @@ fn what_is_attached_to_an_opt_out_proves_nothing(engine: Engine) {
         let suppressed = running.check(owner, Some(1)).is_some();
         assert_eq!(suppressed, *proves, "{part}");
     }
+}
+
+/// A mail with one report a token, the last of them with a recipient that is only asserted.
+fn reports(tokens: &[&str], asserted: &str) -> String {
+    let part = |token: &&str| {
+        format!(
+            "--b1\nContent-Type: message/feedback-report\n\n\
+             Feedback-Type: abuse\nUser-Agent: Loop/1.0\nVersion: 1\n\
+             Original-Rcpt-To: {asserted}\n\n\
+             --b1\nContent-Type: text/rfc822-headers\n\n\
+             From: news@example.com\nSubject: News\nX-Desist: {token}\n\n"
+        )
+    };
+    let parts = tokens.iter().map(part).collect::<Vec<_>>().concat();
+    format!(
+        "From: staff@fbl.example\nTo: fbl@fb.example.com\nSubject: complaints\n\
+         MIME-Version: 1.0\n\
+         Content-Type: multipart/report; report-type=feedback-report; boundary=b1\n\n\
+         --b1\nContent-Type: text/plain\n\nTwo reports.\n\n{parts}--b1--\n"
+    )
+}
+
+/// What a key is shown, as text.
+fn shown(running: &Running, key: &str, path: &str) -> (u16, String) {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(PATIENCE));
+    let agent: ureq::Agent = config.build().into();
+    let call = agent
+        .get(running.url(path))
+        .header("Authorization", format!("Bearer {key}"))
+        .call();
+    let mut response = call.unwrap();
+    let text = response.body_mut().read_to_string().unwrap();
+    (response.status().as_u16(), text)
+}
+
+fn json_of(running: &Running, key: &str, path: &str) -> Value {
+    let (status, text) = shown(running, key, path);
+    assert_eq!(status, 200, "{path}: {text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+fn a_mail_about_two_tenants_shows_each_its_own(engine: Engine) {
+    let Some(place) = Place::new(engine) else {
+        return;
+    };
+    let running = place.start();
+    let admin = Caller::new(&running, &running.key);
+    let shop = tenant(&running, &admin, "shop", "fb.shop.example");
+    let club = tenant(&running, &admin, "club", "fb.club.example");
+    let (of_shop, _) = shop.mint("buyer@example.net");
+    let (of_club, _) = club.mint("member@example.net");
+    let mail = reports(&[&of_shop, &of_club], "member@example.net");
+    running.deliver("", "fbl@fb.example.com", &mail);
+    running.drained();
+    assert!(shop.is_suppressed("buyer@example.net"));
+    assert!(club.is_suppressed("member@example.net"));
+
+    let events = json_of(&running, &club.key, "/v1/events");
+    let id = events["items"][0]["receipt"].as_str().unwrap().to_owned();
+    let path = format!("/v1/receipts/{id}");
+    for (caller, number) in [(&shop, 2), (&club, 3)] {
+        let receipt = json_of(&running, &caller.key, &path);
+        let events = receipt["events"].as_array().unwrap();
+        let tenants: Vec<&Value> = events.iter().map(|event| &event["tenant"]).collect();
+        assert_eq!(tenants, [&json!(number)], "{receipt}");
+        assert_eq!(shown(&running, &caller.key, &format!("{path}/raw")).0, 404);
+    }
+    let all = running.get_all(&path).1;
+    assert_eq!(all["events"].as_array().unwrap().len(), 2, "{all}");
+    let (status, raw) = shown(&running, &running.key, &format!("{path}/raw"));
+    assert!(status == 200 && raw.contains(&of_club), "{status}");
+    let seen = json_of(&running, &club.key, &path);
+    assert_eq!(seen["receipt"]["tenant"], Value::Null, "{seen}");
+    assert!(!seen.to_string().contains(&of_shop), "{seen}");
+    // The one whose receipt it is not changes nothing of the other's by a replay.
+    for caller in ["shop", "club"] {
+        let (status, told) = admin.post(caller, "/v1/replay", &json!({}));
+        assert_eq!(status, 200, "{told}");
+    }
+    assert!(shop.is_suppressed("buyer@example.net"));
+    assert!(club.is_suppressed("member@example.net"));
+}
+
+fn an_erasure_leaves_the_envelope_of_another_tenant(engine: Engine) {
+    let Some(place) = Place::new(engine) else {
+        return;
+    };
+    let running = place.start();
+    let admin = Caller::new(&running, &running.key);
+    let shop = tenant(&running, &admin, "shop", "fb.shop.example");
+    let club = tenant(&running, &admin, "club", "fb.club.example");
+    let (of_shop, _) = shop.mint("buyer@example.net");
+    let (of_club, _) = club.mint("member@example.net");
+    let mail = reports(&[&of_shop, &of_club], "member@example.net");
+    running.deliver("loop@fbl.example", "fbl@fb.example.com", &mail);
+    running.drained();
+    let events = json_of(&running, &shop.key, "/v1/events");
+    let id = events["items"][0]["receipt"].as_str().unwrap().to_owned();
+    let path = format!("/v1/receipts/{id}");
+    let before = json_of(&running, &shop.key, &path);
+    let (status, erased) = admin.post(
+        "club",
+        "/v1/erase",
+        &json!({"address": "member@example.net"}),
+    );
+    assert_eq!((status, &erased["receipts"]), (200, &json!(0)), "{erased}");
+    // The bytes name the erased person: they are gone for all.
+    assert_eq!(erased["messages"], 1, "{erased}");
+    assert_eq!(shown(&running, &running.key, &format!("{path}/raw")).0, 410);
+    assert_eq!(json_of(&running, &shop.key, &path), before);
+    assert_eq!(
+        before["receipt"]["envelope"]["mail_from"],
+        "loop@fbl.example"
+    );
+    // Its own erasure takes it out.
+    let (_, erased) = admin.post(
+        "shop",
+        "/v1/erase",
+        &json!({"address": "buyer@example.net"}),
+    );
+    assert_eq!(erased["receipts"], 1, "{erased}");
 }

@@ -17,14 +17,14 @@ on_both_engines!(
 );
 
 /// Somebody who calls the API with a key.
-struct Caller {
+pub(crate) struct Caller {
     agent: ureq::Agent,
     base: String,
-    key: String,
+    pub(crate) key: String,
 }
 
 impl Caller {
-    fn new(running: &Running, key: &str) -> Self {
+    pub(crate) fn new(running: &Running, key: &str) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE));
@@ -35,7 +35,7 @@ impl Caller {
         }
     }
 
-    fn post(&self, tenant: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) fn post(&self, tenant: &str, path: &str, body: &Value) -> (u16, Value) {
         let mut request = self
             .agent
             .post(format!("{}{path}", self.base))
@@ -53,14 +53,14 @@ impl Caller {
     }
 
     /// A call that must make something.
-    fn made(&self, tenant: &str, path: &str, body: &Value) -> Value {
+    pub(crate) fn made(&self, tenant: &str, path: &str, body: &Value) -> Value {
         let (status, answer) = self.post(tenant, path, body);
         assert_eq!(status, 201, "{path} {body}: {answer}");
         answer
     }
 
     /// A token of the caller's tenant: the feedback token and the return path.
-    fn mint(&self, address: &str) -> (String, String) {
+    pub(crate) fn mint(&self, address: &str) -> (String, String) {
         let body = json!({"stream": 1, "recipients": [{"address": address}]});
         let (status, answer) = self.post("", "/v1/tokens", &body);
         assert_eq!(status, 200, "{answer}");
@@ -68,7 +68,7 @@ impl Caller {
         (text("token"), text("return_path"))
     }
 
-    fn is_suppressed(&self, address: &str) -> bool {
+    pub(crate) fn is_suppressed(&self, address: &str) -> bool {
         let (status, answer) = self.post("", "/v1/check", &json!({"addresses": [address]}));
         assert_eq!(status, 200, "{answer}");
         answer["suppressed"] != json!([])
@@ -76,7 +76,7 @@ impl Caller {
 }
 
 /// Makes a tenant with a domain, a stream and a key; a caller with that key.
-fn tenant(running: &Running, admin: &Caller, name: &str, domain: &str) -> Caller {
+pub(crate) fn tenant(running: &Running, admin: &Caller, name: &str, domain: &str) -> Caller {
     admin.made("*", "/v1/tenants", &json!({"name": name, "domain": domain}));
     let stream = json!({"number": 1, "name": "news", "title": "News"});
     admin.made(name, "/v1/streams", &stream);

@@ -27,7 +27,9 @@ pub(super) struct EraseRequest {
 /// what came in. This cannot be taken back. An address that nothing is known of erases nothing.
 /// Mail that a node has accepted and not yet stored is not found: call again when its
 /// `GET /readyz/doors` says that nothing is unshipped. What it has stored stays in its journal for
-/// `journal.keep`. Copies, and other people's mail that names the address in its text, are not found.
+/// `journal.keep`. Raw bytes that receipts of other tenants share are gone for these too, because
+/// they name the person; the events and envelopes of other tenants stay. Copies, and other people's
+/// mail that names the address in its text, are not found.
 #[utoipa::path(
     post,
     path = "/v1/erase",

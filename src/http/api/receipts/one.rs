@@ -26,7 +26,7 @@ pub(in crate::http::api) struct ReceiptWithEvents {
 ///
 /// One mail can report about several tenants. A tenant's key sees it if one of its events is the
 /// tenant's, even where lists of receipts do not show it, and of the events only the tenant's;
-/// `tenant` is null if the receipt is another's.
+/// `tenant` is null and the envelope names no recipient if the receipt is another's.
 #[utoipa::path(
     get,
     path = "/v1/receipts/{id}",
