@@ -8,6 +8,7 @@ mod client_command;
 pub mod config;
 mod demo;
 mod doctor;
+mod door_client;
 mod erase;
 mod evidence;
 mod explain;

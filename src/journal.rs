@@ -145,6 +145,8 @@ pub struct Entry {
 pub struct JournalStatus {
     /// Receipts not yet shipped.
     pub unshipped: u64,
+    /// Receipts that could not be stored in any form ([`Journal::leave`]), not counted with those.
+    pub left: u64,
     /// When the oldest of them was accepted, as far as it is in memory.
     pub oldest: Option<Timestamp>,
     /// Transactions that made arrivals durable since the file was opened.
@@ -273,8 +275,8 @@ impl Journal {
         self.command(Command::PutBack).await
     }
 
-    /// These cannot be stored: they stay on file, unshipped, and are offered again after the next
-    /// start.
+    /// These cannot be stored: they stay on file, are counted as left, and are offered again after
+    /// the next start.
     pub async fn leave(&self, ids: &[ReceiptId]) -> Result<(), JournalError> {
         self.0.shared.queue().leave(ids);
         self.command(Command::PutBack).await

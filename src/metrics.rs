@@ -290,7 +290,12 @@ impl Metrics {
         self.0.journal_unshipped.set(count);
     }
 
-    /// The oldest of them waits for so long.
+    /// So many receipts could not be stored and stay in the journal.
+    pub fn set_journal_left(&self, count: u64) {
+        self.0.journal_left.set(count);
+    }
+
+    /// The oldest of those that wait does so for so long.
     pub fn set_oldest_unshipped(&self, age: Duration) {
         self.0.oldest_unshipped_seconds.set(age.as_secs_f64());
     }
@@ -583,6 +588,7 @@ mod tests {
             "desist_http_requests_total{listener=\"api\",route=\"/v1/check\",status=\"200\"} 1",
             "desist_smtp_sessions_open 1",
             "desist_journal_unshipped 0",
+            "desist_journal_left 0",
             concat!(
                 "desist_build_info{version=\"",
                 env!("CARGO_PKG_VERSION"),

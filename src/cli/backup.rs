@@ -12,6 +12,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use manifest::Manifest;
 pub(super) use manifest::ManifestError;
 use staged::{Staged, beside};
@@ -20,7 +22,7 @@ use super::client::{ClientArgs, ClientError};
 use super::progress::Progress;
 use crate::config::Config;
 use crate::journal::{self, JournalError};
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Timestamp};
 use crate::net::certificate::{ACME_ACCOUNT_FILE, ACME_FILE, SELF_MADE_FILE};
 use crate::serve;
 use crate::store::{self, StoreError};
@@ -42,9 +44,6 @@ const PATIENCE: Duration = Duration::from_mins(10);
 
 /// How often it is asked.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// How old what a server says of its journal may be.
-const STALE: Duration = Duration::from_secs(3);
 
 /// Copies store, keys and certificates into a new folder, while the server runs or not.
 ///
@@ -161,10 +160,11 @@ impl BackupArgs {
         let progress = Progress::of_octets();
         // First what leaves the journal when it comes into the store.
         progress.now("journal");
+        let mut left = 0;
         let mut names = match journal::copy_to(&config.data_dir, folder) {
             Ok(names) => names,
             Err(JournalError::Open) => {
-                self.shipped(config, &clock, &progress).await?;
+                left = self.shipped(config, &clock, &progress).await?;
                 Vec::new()
             }
             Err(error) => return Err(error.into()),
@@ -187,44 +187,50 @@ impl BackupArgs {
         }
         manifest.write(folder).map_err(at(folder))?;
         drop(progress);
-        self.tell(&manifest, out).map_err(at(Path::new("-")))
+        self.tell(&manifest, left, out).map_err(at(Path::new("-")))
     }
 
-    /// Waits until a running server has in the store all that it has accepted by now.
+    /// Waits until a running server has in the store all that it has accepted by now; how many
+    /// receipts no store takes.
     async fn shipped(
         &self,
         config: &Config,
         clock: &Clock,
         progress: &Progress,
-    ) -> Result<(), BackupError> {
+    ) -> Result<u64, BackupError> {
         let client = self.client.connect(&config.data_dir)?;
-        let began = clock.tick();
+        let (now, began) = (clock.now(), clock.tick());
         loop {
-            let metrics = client.text("/metrics")?;
-            let waited = clock.tick().since(began);
-            let unshipped = figure(&metrics, "desist_journal_unshipped");
-            let oldest = figure(&metrics, "desist_oldest_unshipped_seconds");
-            // What it says may be of a moment ago. 0 is also said while what waits is on the disk
-            // alone, just after a start.
-            let newer = oldest.filter(|age| *age > 0.0).is_some_and(|age| {
-                Duration::try_from_secs_f64(age).is_ok_and(|age| age + STALE < waited)
-            });
-            if unshipped.is_some_and(|count| count < 1.0) || newer {
-                return Ok(());
+            let journal = client.state("/readyz/doors")?;
+            let count = |name: &str| {
+                let count = journal.get(name).and_then(Value::as_u64);
+                count.ok_or_else(|| client.stranger())
+            };
+            let unshipped = count("unshipped")?;
+            // What was acknowledged by then was durable, and stands before it in the journal.
+            let oldest = journal.get("oldest").and_then(Value::as_str);
+            let oldest = oldest.and_then(|at| at.parse().ok());
+            if unshipped == 0 || oldest.is_some_and(|at: Timestamp| at > now) {
+                return Ok(count("left")?);
             }
-            if let Some(count) = unshipped {
-                progress.now(format!("waiting for {count} receipts"));
-            }
-            if waited > PATIENCE {
+            progress.now(format!("waiting for {unshipped} receipts"));
+            if clock.tick().since(began) > PATIENCE {
                 return Err(BackupError::TooLate);
             }
             tokio::time::sleep(LOOK).await;
         }
     }
 
-    fn tell(&self, manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
+    fn tell(&self, manifest: &Manifest, left: u64, out: &mut dyn Write) -> io::Result<()> {
         for file in &manifest.files {
             writeln!(out, "{:>14} {}", file.bytes, file.name)?;
+        }
+        if left > 0 {
+            writeln!(
+                out,
+                "not in it: {left} that no store takes (see `/v1/alarms`), which only the journal \
+                 has; a backup of the stopped server has the journal"
+            )?;
         }
         if manifest.engine == "postgres" {
             writeln!(
@@ -239,14 +245,6 @@ impl BackupArgs {
             self.folder.display()
         )
     }
-}
-
-/// The value of a metric without labels.
-fn figure(metrics: &str, name: &str) -> Option<f64> {
-    let line = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
-    line.trim().parse().ok()
 }
 
 impl RestoreArgs {

@@ -261,6 +261,11 @@ impl Client {
         self.asked(&http::Method::GET, path, None, Self::read_text)
     }
 
+    /// `GET` of how something is, ready (200) or not (503): both answers have members that say more.
+    pub(super) fn state(&self, path: &str) -> Result<Value, ClientError> {
+        self.asked(&http::Method::GET, path, None, Self::read_state)
+    }
+
     /// `GET` of bytes: at most `limit` of them from the beginning.
     pub(super) fn beginning(&self, path: &str, limit: usize) -> Result<Vec<u8>, ClientError> {
         let body = self.asked(&http::Method::GET, path, None, Self::open)?;
@@ -408,6 +413,14 @@ impl Client {
                 url: self.base.clone(),
                 cause,
             })
+    }
+
+    fn read_state(&self, mut response: http::Response<Body>) -> Result<Value, ClientError> {
+        if response.status() != http::StatusCode::SERVICE_UNAVAILABLE {
+            return self.read(response);
+        }
+        let text = self.bytes(&mut response)?;
+        serde_json::from_slice(&text).map_err(|_no_json| self.stranger())
     }
 
     fn read_text(&self, mut response: http::Response<Body>) -> Result<String, ClientError> {

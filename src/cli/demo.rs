@@ -1,7 +1,6 @@
 //! `desist demo`: a throw-away instance, sample messages through its real doors, and what became
 //! of each.
 
-pub(in crate::cli) mod client;
 mod sample;
 mod table;
 

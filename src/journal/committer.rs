@@ -335,9 +335,12 @@ impl Committer {
             }
             Command::Close { answer } => self.close = Some(answer),
         }
-        self.shared
-            .metrics
-            .set_journal_unshipped(self.shared.queue().unshipped());
+        let (unshipped, left) = {
+            let queue = self.shared.queue();
+            (queue.unshipped(), queue.left())
+        };
+        self.shared.metrics.set_journal_unshipped(unshipped);
+        self.shared.metrics.set_journal_left(left);
     }
 
     async fn save_directory(&mut self, page: &Page) -> Result<(), JournalError> {

@@ -108,6 +108,8 @@ pub(super) struct Queue {
     loaded: u64,
     committed: u64,
     unshipped: u64,
+    /// Those that are on file alone and will not be read before the file is read again.
+    left: u64,
 }
 
 impl Queue {
@@ -123,6 +125,7 @@ impl Queue {
             loaded: if unshipped == 0 { committed } else { 0 },
             committed,
             unshipped,
+            left: 0,
         }
     }
 
@@ -185,6 +188,8 @@ impl Queue {
             self.bytes = self.bytes.saturating_sub(ready);
             self.ready.clear();
             self.loaded = 0;
+            self.unshipped = self.unshipped.saturating_add(self.left);
+            self.left = 0;
             // What was done of them is to be offered again; what is in work still is.
             for group in self.groups.values_mut() {
                 group.done.clear();
@@ -268,10 +273,13 @@ impl Queue {
             .extend(items.into_iter().map(|item| (item.seq, item)));
     }
 
-    /// Those of `ids` that were taken stay on file alone: unshipped, and not given out again.
+    /// Those of `ids` that were taken stay on file alone: nobody waits for them to be shipped, and
+    /// they are not given out again.
     pub(super) fn leave(&mut self, ids: &[ReceiptId]) {
         for item in self.remove_taken(ids) {
             self.bytes = self.bytes.saturating_sub(item.weight);
+            self.unshipped = self.unshipped.saturating_sub(1);
+            self.left = self.left.saturating_add(1);
         }
     }
 
@@ -285,8 +293,14 @@ impl Queue {
         }
     }
 
+    /// Receipts that are to be shipped, those that were left not counted.
     pub(super) fn unshipped(&self) -> u64 {
         self.unshipped
+    }
+
+    /// Receipts that were left.
+    pub(super) fn left(&self) -> u64 {
+        self.left
     }
 
     /// Receipts in memory, ready or taken.

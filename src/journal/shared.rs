@@ -233,12 +233,13 @@ impl Shared {
     }
 
     pub(super) fn status(&self) -> JournalStatus {
-        let (unshipped, oldest) = {
+        let (unshipped, left, oldest) = {
             let queue = self.queue();
-            (queue.unshipped(), queue.oldest())
+            (queue.unshipped(), queue.left(), queue.oldest())
         };
         JournalStatus {
             unshipped,
+            left,
             oldest,
             commits: self.commits.load(Ordering::Relaxed),
             refusing: self.admits(Door::Smtp).err(),

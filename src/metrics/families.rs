@@ -44,6 +44,7 @@ pub(super) struct Families {
     pub(super) http_requests: Family<(Labels<2>, Labels<1, u32>), Counter>,
     pub(super) http_request_seconds: Histograms<2>,
     pub(super) journal_unshipped: Count,
+    pub(super) journal_left: Count,
     pub(super) journal_commits: Counter,
     pub(super) journal_append_seconds: Histogram,
     pub(super) oldest_unshipped_seconds: Seconds,
@@ -88,6 +89,7 @@ impl Default for Families {
             http_requests: n.counters("http_requests", "HTTP requests answered"),
             http_request_seconds: n.add("http_request_seconds", "Time to answer", requests),
             journal_unshipped: n.add("journal_unshipped", "Receipts unshipped", Count::default()),
+            journal_left: n.add("journal_left", "Receipts no store takes", Count::default()),
             journal_commits: n.add("journal_commits", "Groups made durable", Counter::default()),
             journal_append_seconds: n.add("journal_append_seconds", "Time to durable", fast()),
             oldest_unshipped_seconds: n.add(

@@ -331,3 +331,57 @@ fn with_postgresql_every_node_is_brought_back_to_the_one_store() {
         assert_eq!(status, expected, "{page}");
     }
 }
+
+#[test]
+fn what_no_store_takes_is_named_and_holds_up_no_backup() {
+    let Some(place) = Place::new(Engine::Postgres) else {
+        return;
+    };
+    let running = place.start();
+    let tokens = running.mint(1, &["ann@example.net", "bob@example.net"]);
+    let database = running.place().database.as_ref().unwrap();
+    database.run("alter table receipts add constraint no check (envelope not like '%poison%')");
+    for (sender, (token, _)) in ["poison@fbl.example", "fine@fbl.example"]
+        .iter()
+        .zip(&tokens)
+    {
+        let told = running.deliver(sender, "fbl@fb.example.com", &complaint(token));
+        assert!(told.starts_with("250"), "{told}");
+    }
+    let config = running.place().config_file();
+    let folder = running.place().folder.path().join("backup");
+    let said = works(&config, &["backup", folder.to_str().unwrap()]);
+    assert!(said.contains("not in it: 1 that no store takes"), "{said}");
+    assert!(running.check("bob@example.net", None).is_some());
+    let (_, metrics) = running.get("/metrics");
+    let metrics = metrics.as_str().unwrap();
+    for line in ["desist_journal_unshipped 0", "desist_journal_left 1"] {
+        assert!(metrics.lines().any(|it| it == line), "{line}: {metrics}");
+    }
+    // It is offered again after a start, and counted again until then.
+    let place = running.kill();
+    let database = place.database.as_ref().unwrap();
+    database.run("alter table receipts drop constraint no");
+    let running = place.start();
+    running.drained();
+    assert!(running.check("ann@example.net", None).is_some());
+    let (_, doors) = running.get("/readyz/doors");
+    let none = json!({"ready": true, "unshipped": 0, "oldest": null, "left": 0});
+    assert_eq!(doors, none);
+}
+
+#[test]
+fn a_server_that_takes_no_more_mail_is_backed_up() {
+    let place = elsewhere(None).config("[journal]\ndisk_floor = \"1000000 GiB\"\n");
+    let running = place.start();
+    let (status, problem) = running.get("/readyz/doors");
+    assert_eq!(
+        (status, &problem["unshipped"]),
+        (503, &json!(0)),
+        "{problem}"
+    );
+    let config = running.place().config_file();
+    let folder = running.place().folder.path().join("backup");
+    let said = works(&config, &["backup", folder.to_str().unwrap()]);
+    assert!(said.contains("desist.db"), "{said}");
+}

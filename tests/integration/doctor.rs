@@ -2,9 +2,10 @@
 //! server with records of our own.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::clients::path;
 use crate::harness::{Engine, Place, Running};
@@ -273,4 +274,84 @@ fn looking_at_a_store_changes_no_file_of_it() {
     for name in ["desist.db-wal", "desist.db-shm"] {
         assert!(read(name).is_none(), "{name}");
     }
+}
+
+fn says<'a>(found: &'a [Value], what: &str) -> &'a str {
+    let finding = found.iter().find(|finding| finding["what"] == what);
+    let finding = finding.unwrap_or_else(|| panic!("{what}: {found:#?}"));
+    finding["says"].as_str().unwrap()
+}
+
+/// The chain of a certificate for this host and its issuer, and the key, in PEM.
+fn issued(host: &str, folder: &Path) -> [PathBuf; 2] {
+    let mut above = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    above.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key_above = rcgen::KeyPair::generate().unwrap();
+    let root = above.self_signed(&key_above).unwrap();
+    let issuer = rcgen::Issuer::new(above, key_above);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    let leaf = params.signed_by(&key, &issuer).unwrap();
+    let files = [folder.join("chain.pem"), folder.join("key.pem")];
+    std::fs::write(&files[0], leaf.pem() + &root.pem()).unwrap();
+    std::fs::write(&files[1], key.serialize_pem()).unwrap();
+    files
+}
+
+#[test]
+fn a_click_goes_through_the_door_as_the_config_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let trip = |place: Place| {
+        let running = place.start();
+        let (_, found) = doctor(&running, &["--without-dns", "--round-trip"]);
+        let what = "round trip: one-click";
+        (
+            state(&found, what).to_owned(),
+            says(&found, what).to_owned(),
+        )
+    };
+    let place = || Place::new(Engine::Sqlite).unwrap();
+    let by_files = |host: &str| {
+        let [chain, key] = issued(host, folder.path());
+        place().public_by_files(&chain, &key)
+    };
+    for (mode, place) in [
+        ("self-made", place()),
+        ("off", place().public_without_tls()),
+        ("files", by_files("fb.example.com")),
+    ] {
+        let (state, says) = trip(place);
+        assert_eq!(state, "ok", "{mode}: {says}");
+        assert!(says.contains("suppressed stream:1"), "{mode}: {says}");
+    }
+    let (state, says) = trip(by_files("other.example.com"));
+    assert_eq!(state, "fail", "{says}");
+    assert!(says.contains("certificate"), "{says}");
+}
+
+#[test]
+fn a_key_that_may_not_read_takes_no_finding_away() {
+    let running = Running::sqlite();
+    let (status, made) = running.post("/v1/keys", &json!({"name": "mta", "scopes": ["check"]}));
+    assert_eq!(status, 201, "{made}");
+    let key = made["key"].as_str().unwrap();
+    let (_, found) = doctor(&running, &["--without-dns", "--api-key", key]);
+    for (what, expected) in [
+        ("store (SQLite)", "ok"),
+        ("server alive", "ok"),
+        ("domains of tenants", "warn"),
+        ("dns", "skip"),
+    ] {
+        assert_eq!(state(&found, what), expected, "{what}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_trip_says_with_which_reply_it_ended() {
+    let place = Place::new(Engine::Sqlite).unwrap();
+    let place = place.config("[journal]\ndisk_floor = \"1000000 GiB\"\n");
+    let (_, found) = doctor(&place.start(), &["--without-dns", "--round-trip"]);
+    let said = says(&found, "round trip: bounce by mail");
+    assert!(said.starts_with("refused: 452 4.3.1"), "{said}");
 }

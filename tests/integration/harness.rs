@@ -166,6 +166,16 @@ impl Place {
         self
     }
 
+    /// Serves the public door with this certificate.
+    pub(crate) fn public_by_files(mut self, chain: &Path, key: &Path) -> Self {
+        self.public_tls = "files";
+        self.public(&format!(
+            "tls_cert = \"{}\"\ntls_key = \"{}\"\n",
+            chain.display(),
+            key.display()
+        ))
+    }
+
     /// Shows the page by the templates of this folder.
     pub(crate) fn templates(self, folder: &Path) -> Self {
         self.public(&format!("templates = \"{}\"\n", folder.display()))

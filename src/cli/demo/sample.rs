@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::DemoError;
-use super::client::{Delivery, click, deliver};
+use crate::cli::door_client::{Delivery, Tls, click, deliver};
 use crate::model::address::Address;
 use crate::model::receipt::ReceiptId;
 use crate::model::tenant::TenantId;
@@ -195,10 +195,11 @@ impl Sample {
             }
             Way::Click { path } => {
                 let public = only(&listening.public).map_err(door)?;
-                let url = format!("https://localhost:{}{}", public.port(), fill.fill(path));
+                let path = fill.fill(path);
                 let certificate = server.data_dir().join(SELF_MADE_FILE);
-                let root = std::fs::read(&certificate).map_err(|error| door(error.to_string()))?;
-                let work = move || click(&url, &root);
+                let roots = std::fs::read(&certificate).map_err(|error| door(error.to_string()))?;
+                let host = "localhost".to_owned();
+                let work = move || click(public, &path, &Tls::Trusting { host, roots });
                 let status = blocking(work).await.map_err(door)?.map_err(door)?;
                 let receipt = if status == 200 {
                     newest(server).await?

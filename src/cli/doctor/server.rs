@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use super::finding::Finding;
 use crate::cli::client::{Client, ClientArgs, ClientError, cell, encoded, items};
-use crate::cli::demo::client::{Delivery, click, deliver};
+use crate::cli::door_client::{Delivery, Tls, click, deliver};
+use crate::config::{Config, TlsMode};
+use crate::net::certificate::{ACME_FILE, SELF_MADE_FILE};
 
 /// How long what was accepted may take to become an answer, in seconds.
 const PATIENCE: u64 = 20;
@@ -61,7 +63,8 @@ pub(super) fn look(args: &ClientArgs, data_dir: &Path) -> (Vec<Finding>, Option<
 
 /// Sends a complaint, an opt-out by mail, a bounce and a click for people who do not exist, waits
 /// for their effect, and erases and lifts it again.
-pub(super) fn round_trip(client: &Client, data_dir: &Path) -> Vec<Finding> {
+pub(super) fn round_trip(client: &Client, config: &Config) -> Vec<Finding> {
+    let data_dir = &config.data_dir;
     let listening = std::fs::read_to_string(data_dir.join("listening")).unwrap_or_default();
     let door = |name: &str| -> Option<SocketAddr> {
         let line = listening.lines().find_map(|line| {
@@ -72,14 +75,14 @@ pub(super) fn round_trip(client: &Client, data_dir: &Path) -> Vec<Finding> {
         line.parse().ok()
     };
     let (smtp, public) = (door("smtp"), door("public"));
-    let root = std::fs::read(data_dir.join(crate::net::certificate::SELF_MADE_FILE)).ok();
+    let tls = tls_of(config);
     let mut findings = Vec::new();
     for trip in TRIPS {
         let what = format!("round trip: {}", trip.name);
         let address = format!("{}@{NOBODY}", trip.local_part);
         let send = |minted: &Minted| match (trip.by, smtp, public) {
             (By::Mail(write), Some(smtp), _) => mailed(smtp, &write(minted)),
-            (By::Click, _, Some(public)) => clicked(public, root.as_deref(), minted),
+            (By::Click, _, Some(public)) => clicked(public, tls.as_ref(), minted),
             _ => Err("the data folder does not say where this door is".to_owned()),
         };
         let done = now(client).and_then(|begun| {
@@ -217,15 +220,35 @@ fn mailed(door: SocketAddr, mail: &Mail) -> Result<(), String> {
     }
 }
 
-fn clicked(door: SocketAddr, root: Option<&[u8]>, minted: &Minted) -> Result<(), String> {
-    let token = &minted.token;
-    let status = match root {
-        Some(root) => click(
-            &format!("https://localhost:{}/u/{token}", door.port()),
-            root,
-        )?,
-        None => return Err("no self-made certificate to trust".to_owned()),
+/// How the HTTPS door of this config is called. A chain of files is trusted if it is whole, as far
+/// as its own certificates reach: whether the world trusts them is the world's to say.
+fn tls_of(config: &Config) -> Result<Tls, String> {
+    let read =
+        |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    // Until the first one is issued the door has a self-made one.
+    let issued = Some(config.data_file(ACME_FILE)).filter(|file| file.exists());
+    let chain = match config.public.tls {
+        TlsMode::Off => return Ok(Tls::Off),
+        TlsMode::Files => config.public.tls_cert.clone(),
+        TlsMode::Acme => issued,
+        TlsMode::SelfMade => None,
     };
+    let (host, roots) = match chain {
+        Some(chain) => (config.public_host(), read(&chain)?),
+        None => (
+            "localhost".to_owned(),
+            read(&config.data_file(SELF_MADE_FILE))?,
+        ),
+    };
+    Ok(Tls::Trusting { host, roots })
+}
+
+fn clicked(door: SocketAddr, tls: Result<&Tls, &String>, minted: &Minted) -> Result<(), String> {
+    let status = click(
+        door,
+        &format!("/u/{}", minted.token),
+        tls.map_err(Clone::clone)?,
+    )?;
     if status == 200 {
         Ok(())
     } else {

@@ -41,6 +41,12 @@ pub(super) struct DoorsReady {
     ready: bool,
     /// Receipts that are durable here and not yet in the store.
     unshipped: u64,
+    /// When the oldest of them was accepted; null if there is none, or none has been read from the
+    /// file yet. All that was durable before is in the store.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    oldest: Option<Timestamp>,
+    /// Receipts that no store takes in any form: they stay in the journal of this node.
+    left: u64,
 }
 
 /// Tells whether the journal can commit. Does not depend on the store or on DNS.
@@ -51,7 +57,7 @@ pub(super) struct DoorsReady {
     security(()),
     responses(
         (status = 200, description = "The doors accept", body = DoorsReady,
-            example = json!({"ready": true, "unshipped": 0})),
+            example = json!({"ready": true, "unshipped": 0, "oldest": null, "left": 0})),
         (status = 503, description = "They do not"),
     )
 )]
@@ -66,11 +72,13 @@ pub(super) fn doors_of(journal: &Journal) -> Result<Answer<DoorsReady>, Problem>
         None => Ok(Answer(DoorsReady {
             ready: true,
             unshipped: status.unshipped,
+            oldest: status.oldest,
+            left: status.left,
         })),
-        Some(why) => {
-            Err(Problem::later(Kind::NotReady, why.to_string(), 5)
-                .with("unshipped", status.unshipped))
-        }
+        Some(why) => Err(Problem::later(Kind::NotReady, why.to_string(), 5)
+            .with("unshipped", status.unshipped)
+            .with("oldest", status.oldest.map(|at| at.to_string()))
+            .with("left", status.left)),
     }
 }
 
