@@ -1,5 +1,5 @@
 //! Ends what a visit of the landing page has begun, and nothing else: where somebody has opted out
-//! since in any other way, that opt-out takes its place ([`heirs`](super::heirs)).
+//! since in any other way, that opt-out takes its place ([`heirs`]).
 //!
 //! Opt-out and undo may have come to two nodes, and the undo may be stored first: then the opt-out
 //! finds it. Both look after they have taken their places of the feed, which is the lock under

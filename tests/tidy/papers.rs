@@ -7,6 +7,7 @@ use crate::source::{File, Finding, has_word, is_extension};
 pub(crate) fn check(files: &[File]) -> Vec<Finding> {
     [
         manifest(files),
+        locked(files),
         change_log(files),
         titles(files),
         fixtures(files),
@@ -42,6 +43,36 @@ fn manifest(files: &[File]) -> Vec<Finding> {
             name.clone_into(&mut previous);
         }
         commented = text.starts_with('#');
+    }
+    found
+}
+
+/// What fuzzes is a workspace of its own: its lock must have what the library needs by now, or
+/// `scripts/fuzz` does not build.
+fn locked(files: &[File]) -> Vec<Finding> {
+    let of = |path: &str| files.iter().find(|file| file.path == path);
+    let (Some(file), Some(lock)) = (of("Cargo.toml"), of("fuzz/Cargo.lock")) else {
+        return Vec::new();
+    };
+    let packages: BTreeSet<&str> = lock
+        .text
+        .lines()
+        .filter_map(|line| line.strip_prefix("name = "))
+        .map(|name| name.trim_matches('"'))
+        .collect();
+    let (mut inside, mut found) = (false, Vec::new());
+    for (line, text) in file.text_lines() {
+        if text.starts_with('[') {
+            inside = text.trim_end() == "[dependencies]";
+        } else if inside && let Some((name, value)) = text.split_once(" = ") {
+            if !value.contains("optional = true") && !packages.contains(name) {
+                let reason = format!(
+                    "{name} is not in fuzz/Cargo.lock: cargo metadata \
+                    --manifest-path fuzz/Cargo.toml writes it"
+                );
+                found.push(file.finding(line, "locked", reason));
+            }
+        }
     }
     found
 }
@@ -195,6 +226,17 @@ mod tests {
             found(&[LOG, ("Cargo.toml", &bad)]),
             [("manifest", 5), ("manifest", 5)]
         );
+    }
+
+    #[test]
+    fn what_fuzzes_has_what_the_library_needs() {
+        let manifest = "version = \"1.2.3\"\n[dependencies]\n# A.\na = \"1\"\n# B.\n\
+                        b = { version = \"1\", optional = true }\n[dev-dependencies]\n# C.\nc = \"1\"\n";
+        let manifest = ("Cargo.toml", manifest);
+        let good = ("fuzz/Cargo.lock", "[[package]]\nname = \"a\"\n");
+        assert_eq!(found(&[LOG, manifest, good]), []);
+        let stale = ("fuzz/Cargo.lock", "[[package]]\nname = \"aa\"\n");
+        assert_eq!(found(&[LOG, manifest, stale]), [("locked", 4)]);
     }
 
     #[test]
