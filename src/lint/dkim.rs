@@ -289,7 +289,7 @@ mod tests {
         for (from, to) in [
             ("d=Example.COM; ", ""),
             ("d=Example.COM", "d="),
-            ("d=Example.COM", "d=a b"),
+            ("d=Example.COM", "d=a..b"),
             ("sha256", "sha1"),
             ("From", "To"),
             ("v=1; ", ""),

@@ -158,14 +158,21 @@ fn the_configuration_of_the_readme_is_valid() {
     let running = Running::sqlite();
     let desk = Desk::beside(&running);
     let pem = certificate(&running.place().data_dir());
-    for toml in blocks("toml") {
-        let mut toml = toml;
-        for name in ["mx.pem", "mx.key", "u.pem", "u.key"] {
-            let file = desk.path(name);
-            std::fs::copy(&pem, &file).unwrap();
-            let given = format!("/etc/desist/{name}");
-            assert!(toml.contains(&given), "{given}");
-            toml = toml.replace(&given, &file.display().to_string());
+    let given = |name: &str| format!("/etc/desist/{name}");
+    let files = ["mx.pem", "mx.key", "u.pem", "u.key"];
+    let all = blocks("toml");
+    for name in files {
+        let given = given(name);
+        assert!(all.iter().any(|toml| toml.contains(&given)), "{given}");
+        std::fs::copy(&pem, desk.path(name)).unwrap();
+    }
+    for mut toml in all {
+        // One of them needs a feature that not every build has.
+        if toml.contains("[acme]") && cfg!(not(feature = "acme")) {
+            continue;
+        }
+        for name in files {
+            toml = toml.replace(&given(name), &desk.path(name).display().to_string());
         }
         std::fs::write(desk.path("desist.toml"), toml).unwrap();
         let output = desk.type_in("desist config check desist.toml");

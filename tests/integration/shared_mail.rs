@@ -99,15 +99,26 @@ fn reports(tokens: &[&str], asserted: &str) -> String {
 
 /// What a key is shown, as text.
 fn shown(running: &Running, key: &str, path: &str) -> (u16, String) {
+    asked(running, (key, None), path)
+}
+
+/// What the installation's key is shown of all tenants.
+fn shown_to_all(running: &Running, path: &str) -> (u16, String) {
+    asked(running, (&running.key, Some("*")), path)
+}
+
+fn asked(running: &Running, (key, tenant): (&str, Option<&str>), path: &str) -> (u16, String) {
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(PATIENCE));
     let agent: ureq::Agent = config.build().into();
-    let call = agent
+    let mut request = agent
         .get(running.url(path))
-        .header("Authorization", format!("Bearer {key}"))
-        .call();
-    let mut response = call.unwrap();
+        .header("Authorization", format!("Bearer {key}"));
+    if let Some(tenant) = tenant {
+        request = request.header("Desist-Tenant", tenant);
+    }
+    let mut response = request.call().unwrap();
     let text = response.body_mut().read_to_string().unwrap();
     (response.status().as_u16(), text)
 }
@@ -146,7 +157,7 @@ fn a_mail_about_two_tenants_shows_each_its_own(engine: Engine) {
     }
     let all = running.get_all(&path).1;
     assert_eq!(all["events"].as_array().unwrap().len(), 2, "{all}");
-    let (status, raw) = shown(&running, &running.key, &format!("{path}/raw"));
+    let (status, raw) = shown_to_all(&running, &format!("{path}/raw"));
     assert!(status == 200 && raw.contains(&of_club), "{status}");
     let seen = json_of(&running, &club.key, &path);
     assert_eq!(seen["receipt"]["tenant"], Value::Null, "{seen}");
@@ -185,7 +196,7 @@ fn an_erasure_leaves_the_envelope_of_another_tenant(engine: Engine) {
     assert_eq!((status, &erased["receipts"]), (200, &json!(0)), "{erased}");
     // The bytes name the erased person: they are gone for all.
     assert_eq!(erased["messages"], 1, "{erased}");
-    assert_eq!(shown(&running, &running.key, &format!("{path}/raw")).0, 410);
+    assert_eq!(shown_to_all(&running, &format!("{path}/raw")).0, 410);
     assert_eq!(json_of(&running, &shop.key, &path), before);
     assert_eq!(
         before["receipt"]["envelope"]["mail_from"],
