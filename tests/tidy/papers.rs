@@ -64,14 +64,16 @@ fn locked(files: &[File]) -> Vec<Finding> {
     for (line, text) in file.text_lines() {
         if text.starts_with('[') {
             inside = text.trim_end() == "[dependencies]";
-        } else if inside && let Some((name, value)) = text.split_once(" = ") {
-            if !value.contains("optional = true") && !packages.contains(name) {
-                let reason = format!(
-                    "{name} is not in fuzz/Cargo.lock: cargo metadata \
-                    --manifest-path fuzz/Cargo.toml writes it"
-                );
-                found.push(file.finding(line, "locked", reason));
-            }
+        } else if inside
+            && let Some((name, value)) = text.split_once(" = ")
+            && !value.contains("optional = true")
+            && !packages.contains(name)
+        {
+            let reason = format!(
+                "{name} is not in fuzz/Cargo.lock: cargo metadata --manifest-path fuzz/Cargo.toml \
+                 writes it"
+            );
+            found.push(file.finding(line, "locked", reason));
         }
     }
     found
