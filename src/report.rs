@@ -308,8 +308,13 @@ fn forwarded(
 /// then what only looks like something.
 fn by_own_words(root: &Entity<'_>, null_sender: bool, reading: &mut Reading) {
     let header = &root.header;
-    reading.text = own_text_of(root);
     let text = &text_of(root);
+    // Decoded once where nothing is attached, as in most mails.
+    reading.text = if root.walk().into_iter().any(is_of_others) {
+        own_text_of(root)
+    } else {
+        text.clone()
+    };
     let certainty = || autoreply::certainty(header, &reading.subject, null_sender);
     let (what, sign) = if periodic::is_failure_in_words(text) {
         (What::DmarcFailure, "the words of a DMARC failure report")

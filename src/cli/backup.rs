@@ -68,8 +68,9 @@ pub(super) struct BackupArgs {
 
 /// Brings back what a backup holds, into a data folder that has none of it.
 ///
-/// With PostgreSQL the database is restored first, then each node from its own backup. The store gets a new name, so that cursors of
-/// feeds, indexes and nodes of the time after the backup begin anew; tokens stay valid.
+/// With PostgreSQL the database is restored first, then each node from its own backup. The store
+/// gets a new name, so that cursors of feeds, indexes and nodes of the time after the backup begin
+/// anew; tokens stay valid.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
   desist restore /var/backups/desist-2026-11-28

@@ -123,6 +123,35 @@ fn asked(running: &Running, (key, tenant): (&str, Option<&str>), path: &str) -> 
     (response.status().as_u16(), text)
 }
 
+/// Two tenants, a token of each, and one mail that reports about both.
+struct Shared {
+    admin: Caller,
+    shop: Caller,
+    club: Caller,
+    of_shop: String,
+    of_club: String,
+}
+
+impl Shared {
+    fn delivered(running: &Running, mail_from: &str) -> Self {
+        let admin = Caller::new(running, &running.key);
+        let shop = tenant(running, &admin, "shop", "fb.shop.example");
+        let club = tenant(running, &admin, "club", "fb.club.example");
+        let (of_shop, _) = shop.mint("buyer@example.net");
+        let (of_club, _) = club.mint("member@example.net");
+        let mail = reports(&[&of_shop, &of_club], "member@example.net");
+        running.deliver(mail_from, "fbl@fb.example.com", &mail);
+        running.drained();
+        Self {
+            admin,
+            shop,
+            club,
+            of_shop,
+            of_club,
+        }
+    }
+}
+
 fn json_of(running: &Running, key: &str, path: &str) -> Value {
     let (status, text) = shown(running, key, path);
     assert_eq!(status, 200, "{path}: {text}");
@@ -134,14 +163,13 @@ fn a_mail_about_two_tenants_shows_each_its_own(engine: Engine) {
         return;
     };
     let running = place.start();
-    let admin = Caller::new(&running, &running.key);
-    let shop = tenant(&running, &admin, "shop", "fb.shop.example");
-    let club = tenant(&running, &admin, "club", "fb.club.example");
-    let (of_shop, _) = shop.mint("buyer@example.net");
-    let (of_club, _) = club.mint("member@example.net");
-    let mail = reports(&[&of_shop, &of_club], "member@example.net");
-    running.deliver("", "fbl@fb.example.com", &mail);
-    running.drained();
+    let Shared {
+        admin,
+        shop,
+        club,
+        of_shop,
+        of_club,
+    } = Shared::delivered(&running, "");
     assert!(shop.is_suppressed("buyer@example.net"));
     assert!(club.is_suppressed("member@example.net"));
 
@@ -176,14 +204,7 @@ fn an_erasure_leaves_the_envelope_of_another_tenant(engine: Engine) {
         return;
     };
     let running = place.start();
-    let admin = Caller::new(&running, &running.key);
-    let shop = tenant(&running, &admin, "shop", "fb.shop.example");
-    let club = tenant(&running, &admin, "club", "fb.club.example");
-    let (of_shop, _) = shop.mint("buyer@example.net");
-    let (of_club, _) = club.mint("member@example.net");
-    let mail = reports(&[&of_shop, &of_club], "member@example.net");
-    running.deliver("loop@fbl.example", "fbl@fb.example.com", &mail);
-    running.drained();
+    let Shared { admin, shop, .. } = Shared::delivered(&running, "loop@fbl.example");
     let events = json_of(&running, &shop.key, "/v1/events");
     let id = events["items"][0]["receipt"].as_str().unwrap().to_owned();
     let path = format!("/v1/receipts/{id}");

@@ -74,8 +74,7 @@ impl Reception {
         raw: &Arc<[u8]>,
     ) -> Surplus {
         let role = receipt.envelope.mailbox.role;
-        let key = self.begins(&token.fields, role);
-        if !key.is_some_and(|key| self.0.index.stands(&key)) {
+        if !self.stands(&token.fields, role) {
             return Surplus::Kept;
         }
         let Some(events) = self.read(receipt, raw).await else {
