@@ -1,4 +1,4 @@
-//! Fills a store with suppressions of `user0@example.com` and so on, to measure how it starts. The
+//! Fills a store with suppressions of `reader0@mail.example` and so on, to measure how it starts. The
 //! store must be fresh; the rows are written past the feed, so no server may run on it.
 //!
 //! `cargo run --release --example fill -- sqlite:data/desist.db --entries 10000000`
@@ -35,7 +35,7 @@ const ROWS: u64 = 100_000;
 const INSERT: &str = "insert into suppressions
         (tenant, recipient, scope, reason, address, since, evidence, note)
     select 1, substr($1, cast(number * 10 + 1 as integer), 10), 'marketing', 'complaint',
-        'user' || ($2 + number) || '@example.com', 1795000000000 + number,
+        'reader' || ($2 + number) || '@mail.example', 1795000000000 + number,
         '{\"at\":\"2026-11-21T12:00:00Z\",\"door\":\"smtp\",\"proof\":\"token\",\"reporter\":\
          \"provider.example\",\"sha256\":\
          \"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"}', null
@@ -120,7 +120,7 @@ async fn main() -> Result<()> {
         let count = ROWS.min(arguments.entries - first);
         let mut recipients = Vec::new();
         for number in first..first + count {
-            let address = Address::parse(&format!("user{number}@example.com"))?;
+            let address = Address::parse(&format!("reader{number}@mail.example"))?;
             for key in keys.recipient_keys(&address).take(1) {
                 recipients.extend_from_slice(key.as_bytes());
             }

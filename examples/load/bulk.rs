@@ -7,29 +7,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::api::{Api, reader};
+use super::api::reader;
 use super::connection;
 use super::exchange::Prepared;
 use super::measure::{Summary, now};
 use crate::Result;
 
-/// Suppressions of one call.
-const ADDED: usize = 10_000;
-
 /// Different calls that are sent in turn.
 const DIFFERENT: usize = 16;
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Fill {
-    /// The API, http://HOST:PORT
-    api: String,
-    /// A file with an API key
-    #[arg(long)]
-    key_file: PathBuf,
-    /// How many addresses
-    #[arg(long, default_value_t = 1_000_000)]
-    suppressions: usize,
-}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bulk {
@@ -99,26 +84,6 @@ impl Questions {
             summary.count() * addresses / seconds,
             summary.quantiles()
         ))
-    }
-}
-
-impl Fill {
-    pub(crate) fn run(&self) -> Result<String> {
-        let api = Api::new(&self.api, &self.key_file)?;
-        let begun = now();
-        let mut first = 0;
-        while first < self.suppressions {
-            let next = self.suppressions.min(first + ADDED);
-            let added: Vec<Value> = (first..next)
-                .map(|index| {
-                    json!({"address": reader(index), "scope": "marketing", "reason": "import"})
-                })
-                .collect();
-            api.post("/v1/suppressions", &json!({"suppressions": added}))?;
-            first = next;
-        }
-        let seconds = begun.elapsed().as_secs_f64();
-        Ok(format!("filled={first} seconds={seconds:.1}"))
     }
 }
 

@@ -36,8 +36,6 @@ enum Load {
     OneClick(one_click::OneClick),
     /// Complaints at a steady pace: how far behind the answers of check are
     Sustained(sustained::Sustained),
-    /// Suppresses many addresses by hand
-    Fill(bulk::Fill),
     /// Checks of many addresses a call
     Bulk(bulk::Bulk),
     /// One check of very many lines
@@ -54,7 +52,6 @@ fn main() -> Result<()> {
     let figures = match &load {
         Load::Sustained(sustained) => sustained.run()?,
         Load::Probe(probe) => probe.run()?,
-        Load::Fill(fill) => fill.run()?,
         Load::Lines(lines) => lines.run()?,
         load => runtime()?.block_on(async {
             match load {
@@ -64,9 +61,7 @@ fn main() -> Result<()> {
                 Load::Bulk(bulk) => bulk.run().await,
                 Load::RedisFill(fill) => fill.run().await,
                 Load::RedisBulk(bulk) => bulk.run().await,
-                Load::Sustained(_) | Load::Probe(_) | Load::Fill(_) | Load::Lines(_) => {
-                    Ok(String::new())
-                }
+                Load::Sustained(_) | Load::Probe(_) | Load::Lines(_) => Ok(String::new()),
             }
         })?,
     };
