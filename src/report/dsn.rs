@@ -1,7 +1,7 @@
 //! The fields of a delivery status notification (RFC 3464, RFC 6533), read tolerantly: without
 //! types, without blank lines between recipients or with too many, with fields left out.
 
-use memchr::memmem;
+use memchr::{memchr_iter, memmem};
 
 use super::header::{self, Header};
 use super::status::{Delivery, MAX_RECIPIENTS, Outcome};
@@ -31,8 +31,7 @@ const ESCAPE: &[u8] = b"\x1b$";
 
 /// Reads the content of a status part.
 pub(super) fn read(content: &[u8]) -> Delivery {
-    // Japanese programs write their diagnostics in ISO-2022-JP, and say so nowhere.
-    let decoded = memmem::find(content, ESCAPE).map(|_| mime::decode(content, None));
+    let decoded = memmem::find(content, ESCAPE).map(|_| in_fields(content));
     let content = decoded.as_deref().map_or(content, str::as_bytes);
     let content = header::repair(content);
     let mut delivery = Delivery {
@@ -55,6 +54,30 @@ pub(super) fn read(content: &[u8]) -> Delivery {
     blocks.truncate(MAX_RECIPIENTS);
     delivery.outcomes = blocks.iter().map(Block::outcome).collect();
     delivery
+}
+
+/// The content as text, each field for itself: Japanese programs write their diagnostics in
+/// ISO-2022-JP and say so nowhere, and one who does not shift back to ASCII must not make the next
+/// recipient's fields Japanese too.
+fn in_fields(content: &[u8]) -> String {
+    let mut text = String::with_capacity(content.len());
+    let mut rest = content;
+    while !rest.is_empty() {
+        let end = memchr_iter(b'\n', rest)
+            .map(|line_end| line_end + 1)
+            .find(|next| !matches!(rest.get(*next), Some(b' ' | b'\t')))
+            .unwrap_or(rest.len());
+        let (field, others) = rest.split_at_checked(end).unwrap_or((rest, b""));
+        // A line end within Japanese would become a part of it.
+        let said = field.strip_suffix(b"\n").unwrap_or(field);
+        let said = said.strip_suffix(b"\r").unwrap_or(said);
+        text.push_str(&mime::decode(said, None));
+        if said.len() < field.len() {
+            text.push('\n');
+        }
+        rest = others;
+    }
+    text
 }
 
 /// The fields of one recipient.
