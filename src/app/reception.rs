@@ -23,6 +23,7 @@ use crate::model::receipt::{Arrival, Door, Envelope, Receipt, ReceiptId};
 use crate::smtp::recipients::{Accepted, Served};
 use crate::token::finder;
 use crate::token::keyring::Keyring;
+use crate::token::undo::Visit;
 use crate::token::wire::{Token, TokenError};
 use rate::TokenRate;
 use surplus::Surplus;
@@ -259,22 +260,23 @@ impl Reception {
         }
     }
 
-    /// Commits a one-click POST. Durable when it returns `Ok`.
-    pub async fn receive_click(&self, click: Click) -> Result<(), AppendError> {
+    /// Commits a one-click POST. Durable when it returns `Ok`, with the visit of the page that was
+    /// kept with it: beyond the token's share there is none, and nothing to take back.
+    pub async fn receive_click(&self, click: Click) -> Result<Option<Visit>, AppendError> {
         let at = self.0.clock.now();
         if click.token.revoked {
             self.revoked(Door::OneClick, &click.token);
         }
         let Some(kept) = self.share_of_click(click, at) else {
             self.0.metrics.refusal(Door::OneClick, Refusal::TokenRate);
-            return Ok(());
+            return Ok(None);
         };
-        let (token, is_plain) = (kept.token.text.clone(), kept.is_plain());
+        let (token, is_plain, visit) = (kept.token.text.clone(), kept.is_plain(), kept.visit());
         self.commit_click(kept, at).await?;
         self.0
             .rate
             .kept(&token, Role::Unsubscribe, is_plain.then_some(at));
-        Ok(())
+        Ok(visit)
     }
 
     async fn commit_click(&self, click: Click, at: Timestamp) -> Result<(), AppendError> {

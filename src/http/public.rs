@@ -9,6 +9,7 @@
 //!
 //! The page speaks the reader's language, works without script, and says what its button will do.
 //! After a press it offers to take back, within an hour, what this visit has done and nothing else.
+//! A press beyond its token's share is kept without its visit, or not at all: no offer then.
 
 mod answer;
 mod language;
@@ -241,7 +242,7 @@ async fn click(
         body: bytes,
     };
     match pressed(&click.body) {
-        Pressed::Unsubscribe { visit } => unsubscribe(&door, click, visit, &head.headers).await,
+        Pressed::Unsubscribe { .. } => unsubscribe(&door, click, &head.headers).await,
         Pressed::Undo { nonce } => {
             let nonce = nonce.to_owned();
             undo(&door, click, &nonce, &head.headers).await
@@ -249,28 +250,25 @@ async fn click(
     }
 }
 
-async fn unsubscribe(
-    door: &Public,
-    click: Click,
-    visit: Option<Visit>,
-    headers: &HeaderMap,
-) -> Response {
-    let said = wants_page(headers).then(|| {
-        let ends = door.ends(&click.token);
-        let visit = visit.filter(|_| ends != Ends::NothingYet);
-        let nonce = visit.and_then(|visit| door.reception.undo_nonce(&click, visit));
-        let names = door.names(&click.token);
-        door.reader(headers).done(ends, &names, nonce.as_deref())
-    });
-    if let Err(error) = door.reception.receive_click(click).await {
-        // As many as come while the journal cannot take them: they are counted where it refuses.
-        tracing::debug!(%error, "a one-click unsubscribe was not accepted");
-        return door.unavailable(headers);
-    }
-    match said {
-        Some(said) => answer::page(&door.pages, StatusCode::OK, said),
-        None => answer::line(&door.pages),
-    }
+async fn unsubscribe(door: &Public, click: Click, headers: &HeaderMap) -> Response {
+    let reads = wants_page(headers).then(|| click.token.clone());
+    let visit = match door.reception.receive_click(click).await {
+        Ok(visit) => visit,
+        Err(error) => {
+            // As many as come while the journal cannot take them: they are counted where it refuses.
+            tracing::debug!(%error, "a one-click unsubscribe was not accepted");
+            return door.unavailable(headers);
+        }
+    };
+    let Some(token) = reads else {
+        return answer::line(&door.pages);
+    };
+    let (ends, names) = (door.ends(&token), door.names(&token));
+    // Offered only where it will find what to take back.
+    let visit = visit.filter(|_| ends != Ends::NothingYet);
+    let nonce = visit.and_then(|visit| door.reception.undo_nonce(&token, visit));
+    let said = door.reader(headers).done(ends, &names, nonce.as_deref());
+    answer::page(&door.pages, StatusCode::OK, said)
 }
 
 async fn undo(door: &Public, click: Click, nonce: &str, headers: &HeaderMap) -> Response {

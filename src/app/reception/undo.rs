@@ -6,6 +6,7 @@ use crate::metrics::Refusal;
 use crate::model::mailbox::Role;
 use crate::model::receipt::Door;
 use crate::token::undo::{UndoError, Visit};
+use crate::token::wire::Token;
 
 /// Why nothing was taken back.
 #[derive(Debug, thiserror::Error)]
@@ -19,10 +20,11 @@ pub enum UndoRefusal {
 }
 
 impl Reception {
-    /// What takes back, within the hour, what this visit has done by this token.
-    pub fn undo_nonce(&self, click: &Click, visit: Visit) -> Option<String> {
+    /// What takes back, within the hour, what this visit has done by this token. To be given out
+    /// only for a visit that was kept: the undo of any other would find nothing.
+    pub fn undo_nonce(&self, token: &Token, visit: Visit) -> Option<String> {
         let at = self.0.clock.now();
-        self.keyring().undo_nonce(&click.token, visit, at)
+        self.keyring().undo_nonce(token, visit, at)
     }
 
     /// Commits that what one visit has done is taken back. Durable when it returns `Ok`.

@@ -165,6 +165,54 @@ fn everything_at_once_is_settled_in_the_order_in_which_it_came() {
     }
 }
 
+// Beyond its token's share a press is kept without its visit, and later ones not at all: an undo
+// would say that it is done and do nothing. So none is offered, in any language.
+#[test]
+fn b_035_a_press_that_cannot_be_taken_back_offers_no_undo() {
+    let limit = "\n[limits]\ntoken_receipts_per_hour = 2\n";
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let Some(place) = Place::new(engine) else {
+            continue;
+        };
+        let running = place.config(super::TITLED).config(limit).start();
+        let address = "flooded@example.net";
+        let path = path_for(&running, 1, address);
+        let offers = |done: &str| done.contains("name=\"undo\"");
+        let (first, second) = (
+            opted_out(&running, &path, address),
+            opted_out(&running, &path, address),
+        );
+        assert!(offers(&first) && offers(&second), "within its share");
+        let before = events_of(&running, 2, "unsubscribe").len();
+        // The third is kept without its visit, the others are not kept.
+        for language in ["en", "ja", "de"] {
+            let (_, question) = show(&running, &path);
+            let accept = format!("Accept-Language: {language}");
+            let body = fields(&question);
+            assert!(body.contains("visit="), "{body}");
+            let html = ["--header", "Accept: text/html", "--header", &accept];
+            let (status, done) = running.curl(&path, &[&html[..], &["--data", &body]].concat());
+            assert_eq!(status, 200);
+            assert!(
+                done.contains(&format!("<html lang=\"{language}\">")),
+                "{done}"
+            );
+            assert!(!done.contains("<form"), "{done}");
+            running.drained();
+        }
+        assert_eq!(events_of(&running, 3, "unsubscribe").len(), before + 1);
+        // It stands, whatever is taken back of those that came before.
+        for done in [&first, &second] {
+            assert_eq!(press(&running, &path, &fields(done)).0, 200);
+        }
+        running.drained();
+        assert!(running.check(address, Some(1)).is_some());
+        // Another token has its own share, and its undo.
+        let other = path_for(&running, 1, "calm@example.net");
+        assert!(offers(&opted_out(&running, &other, "calm@example.net")));
+    }
+}
+
 #[test]
 fn only_the_page_s_own_nonce_undoes_and_nothing_else_is_an_opt_out() {
     let running = titled(Place::new(Engine::Sqlite).unwrap());
