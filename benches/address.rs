@@ -152,6 +152,7 @@ async fn node(folder: &std::path::Path) -> (App, Router, String) {
         reception,
         clock: clock.clone(),
         metrics,
+        traces: desist::traces::Traces::default(),
         settings: Arc::new(Settings {
             declared: std::collections::BTreeSet::new(),
             policy: desist::judge::Policy::default(),

@@ -28,6 +28,7 @@ use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::model::clock::Clock;
 use crate::store::Store;
+use crate::traces::Traces;
 
 /// Everything that the API needs, made once by `serve`. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -46,6 +47,8 @@ pub struct App {
     pub clock: Clock,
     /// Counters.
     pub metrics: Metrics,
+    /// Each call is a span.
+    pub traces: Traces,
     /// What operators have set.
     pub settings: Arc<Settings>,
 }

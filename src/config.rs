@@ -4,6 +4,7 @@
 mod authority;
 mod bounce_rules;
 mod checks;
+mod collector;
 mod example;
 mod given;
 mod mistake;
@@ -20,12 +21,13 @@ use std::time::Duration;
 
 pub use authority::{DirectoryUrl, EabKeyFile, KeyId};
 pub use bounce_rules::BounceRulesFile;
+pub use collector::{CollectorUrl, HeadersFile};
 pub use example::example;
 pub use mistake::{ConfigErrors, Mistake, Source};
 pub use quantity::Size;
 pub use sections::{
     Acme, Api, Config, Journal, Limits, Log, Lookup, Mailbox, Policy, Public, Smtp, Store, Stream,
-    Tenant,
+    Tenant, Traces,
 };
 pub use values::{
     Domain, LogFormat, LogLevel, MailboxAddress, Name, PublicUrl, Rate, SealKeyFile, StoreUrl,
@@ -40,6 +42,7 @@ use crate::model::tenant::TenantId;
 use crate::net::network::Network;
 use crate::smtp;
 use crate::store::StoreConfig;
+use crate::traces;
 use section::{Findings, Reader, Section as _};
 
 impl Config {
@@ -87,7 +90,12 @@ impl Config {
             .eab_key_file
             .as_ref()
             .and_then(EabKeyFile::open_to_others);
-        let mut warnings: Vec<String> = [seal_key, url, eab_key]
+        let headers = self
+            .traces
+            .headers_file
+            .as_ref()
+            .and_then(HeadersFile::open_to_others);
+        let mut warnings: Vec<String> = [seal_key, url, eab_key, headers]
             .into_iter()
             .flatten()
             .map(|path| format!("{} can be read by others: chmod 600 it", path.display()))
@@ -227,6 +235,21 @@ impl Config {
             queue_bytes: self.journal.queue_bytes.bytes(),
             keep,
         }
+    }
+
+    /// Where spans go, if there is a collector.
+    pub fn collector(&self) -> Option<traces::Settings> {
+        let traces = &self.traces;
+        let headers = traces.headers_file.as_ref().map(HeadersFile::headers);
+        Some(traces::Settings {
+            endpoint: traces.endpoint.as_ref()?.for_spans(),
+            sample: traces.sample,
+            headers: headers.unwrap_or_default().to_vec(),
+            ca_file: traces.ca_file.clone(),
+            timeout: traces.timeout,
+            queue: traces.queue,
+            host: self.hostname().to_owned(),
+        })
     }
 
     /// What the SMTP sessions go by.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::budget::{Budget, Share};
-use self::pump::World;
+use self::pump::{Delivered, World};
 use crate::app::reception::{Mail, Reception, reason};
 use crate::journal::AppendError;
 use crate::metrics::{Metrics, Refusal as Reason};
@@ -25,6 +25,7 @@ use crate::smtp::recipients::{Accepted, Refusal};
 use crate::smtp::session::{Message, Outcome, Session, Settings, TOO_MANY_SESSIONS};
 use crate::token::finder;
 use crate::token::wire::TokenError;
+use crate::traces::Traces;
 
 /// What the SMTP door is made of.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Counters.
     pub metrics: Metrics,
+    /// Each message is a span.
+    pub traces: Traces,
     /// Runs the sessions and ends them.
     pub stop: Stop,
 }
@@ -151,8 +154,11 @@ impl Gate for Door<'_> {
 }
 
 /// Commits a message; only then is it acknowledged.
-async fn deliver(parts: &Parts, peer: IpAddr, message: Message) -> Outcome {
+async fn deliver(parts: &Parts, peer: IpAddr, message: Message) -> Delivered {
     let (octets, recipients) = (message.raw.len(), message.recipients.len());
+    let secured = message.protocol.ends_with('S');
+    let took = || parts.clock.tick().since(message.begun);
+    let span = parts.traces.message(octets, secured, took);
     let mail = Mail {
         peer,
         hello: message.hello,
@@ -161,16 +167,18 @@ async fn deliver(parts: &Parts, peer: IpAddr, message: Message) -> Outcome {
         recipients: message.recipients,
         raw: message.raw,
     };
-    match parts.reception.receive_mail(mail).await {
+    let outcome = match parts.reception.receive_mail(mail, &span).await {
         Ok(receipt) => {
             tracing::debug!(%receipt, octets, recipients, "message received");
+            span.receipt(receipt);
             Outcome::Accepted(receipt)
         }
         Err(error) => {
             tracing::warn!(%peer, octets, %error, "message refused for now");
             Outcome::Refused(shortage(&error))
         }
-    }
+    };
+    Delivered { outcome, span }
 }
 
 impl Parts {

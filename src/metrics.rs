@@ -134,6 +134,20 @@ words! {
     }
 }
 
+words! {
+    /// What became of a span that was kept.
+    pub enum SpanResult as "span result" {
+        /// The collector took it.
+        Exported = "exported",
+        /// As many waited as may wait.
+        QueueFull = "queue-full",
+        /// The collector was away, too slow, or answered that it does not take it.
+        Failed = "failed",
+        /// The collector took others of its batch.
+        Rejected = "rejected",
+    }
+}
+
 impl Metrics {
     /// A trusted proxy has connected.
     pub fn proxy_header(&self, listener: &'static str, header: ProxyHeader) {
@@ -246,6 +260,10 @@ impl Metrics {
     }
 
     /// An HTTP request was answered. `route` is the pattern, never the path itself.
+    ///
+    /// What OpenTelemetry's conventions call `http.server.request.duration` is the histogram
+    /// `desist_http_request_seconds`, with `http.route` as `route`; the answers by
+    /// `http.response.status_code` are counted in `desist_http_requests_total`, as `status`.
     pub fn http_request(
         &self,
         listener: &'static str,
@@ -358,6 +376,15 @@ impl Metrics {
             .inc();
     }
 
+    /// Spans have ended and are the collector's, or nobody's.
+    pub fn spans(&self, result: SpanResult, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.0
+            .spans
+            .get_or_create(&[("result", result.as_str())])
+            .inc_by(count);
+    }
+
     /// The text form, `OpenMetrics` 1.0; see [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
         self.0.render()
@@ -458,6 +485,9 @@ mod tests {
         metrics.alarm("journal-failed");
         metrics.set_certificate_expiry("smtp", 2_000_000_000);
         metrics.acme_order("issued");
+        for result in SpanResult::ALL {
+            metrics.spans(*result, 2);
+        }
         metrics
     }
 

@@ -35,6 +35,7 @@ use crate::net::stop::Stop;
 use crate::smtp::recipients::Served;
 use crate::store::StoreError;
 use crate::token::keyring::Keyring;
+use crate::traces::{StartError, Traces};
 pub use announce::Announcer;
 use doors::Bound;
 pub(crate) use interior::{EPOCH_FILE, IMAGE_FILE};
@@ -49,6 +50,7 @@ pub struct Server {
     listening: Listening,
     reception: Reception,
     journal: Journal,
+    traces: Traces,
     app: Arc<OnceLock<App>>,
     ready: watch::Receiver<bool>,
     data_dir: PathBuf,
@@ -122,6 +124,9 @@ pub enum ServeError {
     /// The operating system gives no random bytes.
     #[error("no randomness: {0}")]
     Randomness(getrandom::Error),
+    /// Spans cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] StartError),
 }
 
 /// The file in the data folder that holds the addresses listened on.
@@ -133,6 +138,8 @@ pub const ADMIN_KEY_FILE: &str = "admin.key";
 const GRACE: Duration = Duration::from_secs(20);
 /// How long the pipeline may finish its batch after the doors have closed.
 const GRACE_BEHIND: Duration = Duration::from_secs(5);
+/// How long the collector of spans may take what is left, last of all.
+const GRACE_SPANS: Duration = Duration::from_secs(5);
 
 impl Server {
     /// Starts. When it returns, the doors are open; the API follows when the index is filled, see
@@ -162,6 +169,7 @@ impl Server {
         passed: Passed,
     ) -> Result<Self, ServeError> {
         let (clock, metrics) = (Clock::system(), Metrics::default());
+        let traces = Traces::start(config.collector(), &metrics, &clock)?;
         make_folder(&config.data_dir)?;
         let journal = Journal::open_with(
             &config.data_file("journal.sqlite"),
@@ -177,6 +185,7 @@ impl Server {
             index: Arc::new(Index::default()),
             clock,
             metrics,
+            traces: traces.clone(),
         };
         let opened = interior.open().await?;
         let reception = interior.reception(&opened);
@@ -198,6 +207,7 @@ impl Server {
             listening: listening.clone(),
             reception: reception.clone(),
             journal,
+            traces,
             app: Arc::clone(&app),
             ready,
             data_dir: config.data_dir.clone(),
@@ -272,6 +282,7 @@ impl Server {
         if let Some(app) = self.app.get() {
             app.store.close().await;
         }
+        self.traces.close(GRACE_SPANS).await;
     }
 }
 

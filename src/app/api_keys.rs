@@ -155,14 +155,16 @@ impl ApiKeys {
     ///
     /// While the store is away a key that was verified before goes on being honoured.
     pub async fn verify(&self, text: &str) -> Result<Arc<ApiKey>, VerifyError> {
+        let key = self.identify(text).await?;
+        self.count(&key.prefix)?;
+        Ok(key)
+    }
+
+    /// [`ApiKeys::verify`] for whom it is no use of the key to be [counted](Self::count).
+    pub async fn identify(&self, text: &str) -> Result<Arc<ApiKey>, VerifyError> {
         let prefix = prefix_of(text).ok_or(VerifyError::Invalid)?;
         let key = self.by_prefix(prefix).await?.ok_or(VerifyError::Invalid)?;
-        if is_of(&key, text) {
-            self.count(prefix)?;
-            Ok(key)
-        } else {
-            Err(VerifyError::Invalid)
-        }
+        is_of(&key, text).then_some(key).ok_or(VerifyError::Invalid)
     }
 
     /// The key of this text, if it is remembered and need not be confirmed yet. Its use is still to

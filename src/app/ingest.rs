@@ -24,6 +24,7 @@ use crate::model::event::{Detail, Event, EventId, EventKind, Proof};
 use crate::model::receipt::{Receipt, ReceiptId, ReceiptState};
 use crate::model::tenant::TenantId;
 use crate::store::{self, Alarm, AlarmKind, Store, StoreError, Verdict};
+use crate::traces::{Reading, Span, Traces};
 
 /// What the pipeline works with.
 #[derive(Debug, Clone)]
@@ -42,6 +43,20 @@ pub struct Ingest {
     pub clock: Clock,
     /// Counters.
     pub metrics: Metrics,
+    /// Each batch is a span.
+    pub traces: Traces,
+}
+
+/// Some receipts that were read and judged.
+struct Read {
+    verdicts: Vec<Verdict>,
+    reading: Reading,
+}
+
+/// What is recorded together.
+struct Stride {
+    verdicts: Vec<Verdict>,
+    readings: Vec<Reading>,
 }
 
 /// A batch that is in the store: its place of the feed, and when its receipts were accepted.
@@ -99,14 +114,20 @@ impl Ingest {
         }
     }
 
-    async fn read_batches(&self, verdicts: mpsc::Sender<Vec<Verdict>>, stop: &CancellationToken) {
+    async fn read_batches(&self, batches: mpsc::Sender<Read>, stop: &CancellationToken) {
         while let Some(entries) = self.take(stop).await {
+            let begun = self.traces.moment();
             let this = self.clone();
             let read = tokio::task::spawn_blocking(move || this.judge_all(entries)).await;
             // Reading contains its own panics; an error here means that the runtime is going down,
             // and the next start offers these entries again.
-            let Ok(batch) = read else { return };
-            if verdicts.send(batch).await.is_err() {
+            let Ok(verdicts) = read else { return };
+            let reading = Reading {
+                begun,
+                ended: self.traces.moment(),
+                items: verdicts.len(),
+            };
+            if batches.send(Read { verdicts, reading }).await.is_err() {
                 return;
             }
         }
@@ -172,12 +193,16 @@ impl Ingest {
 
     async fn record_batches(
         &self,
-        mut verdicts: mpsc::Receiver<Vec<Verdict>>,
+        mut batches: mpsc::Receiver<Read>,
         measure: mpsc::Sender<Recorded>,
         stop: &CancellationToken,
     ) {
-        while let Some(mut stride) = verdicts.recv().await {
-            self.gather(&mut stride, &mut verdicts, stop).await;
+        while let Some(Read { verdicts, reading }) = batches.recv().await {
+            let mut stride = Stride {
+                verdicts,
+                readings: vec![reading],
+            };
+            self.gather(&mut stride, &mut batches, stop).await;
             self.record_until_done(stride, &measure, stop).await;
         }
     }
@@ -186,18 +211,20 @@ impl Ingest {
     /// What comes alone is recorded at once.
     async fn gather(
         &self,
-        stride: &mut Vec<Verdict>,
-        verdicts: &mut mpsc::Receiver<Vec<Verdict>>,
+        stride: &mut Stride,
+        batches: &mut mpsc::Receiver<Read>,
         stop: &CancellationToken,
     ) {
+        let Stride { verdicts, readings } = stride;
         let more = async {
-            let mut bytes = size(stride);
-            while stride.len() < STRIDE && bytes < STRIDE_BYTES && self.is_more(stride.len()) {
-                let Some(batch) = verdicts.recv().await else {
+            let mut bytes = size(verdicts);
+            while verdicts.len() < STRIDE && bytes < STRIDE_BYTES && self.is_more(verdicts.len()) {
+                let Some(batch) = batches.recv().await else {
                     return;
                 };
-                bytes = bytes.saturating_add(size(&batch));
-                stride.extend(batch);
+                bytes = bytes.saturating_add(size(&batch.verdicts));
+                verdicts.extend(batch.verdicts);
+                readings.push(batch.reading);
             }
         };
         // Whatever ends the waiting: what is there is recorded.
@@ -212,14 +239,15 @@ impl Ingest {
     /// Records a batch; waits for a store that is away; bisects what the store refuses.
     async fn record_until_done(
         &self,
-        batch: Vec<Verdict>,
+        stride: Stride,
         measure: &mpsc::Sender<Recorded>,
         stop: &CancellationToken,
     ) {
-        let mut waiting = vec![batch];
+        let span = self.traces.batch(&stride.readings);
+        let mut waiting = vec![stride.verdicts];
         let mut patience = PAUSE.0;
         while let Some(mut batch) = waiting.pop() {
-            match self.record(&batch).await {
+            match self.record(&batch, &span).await {
                 Ok(recorded) => {
                     patience = PAUSE.0;
                     self.reception.pressure().recorded();
@@ -241,6 +269,7 @@ impl Ingest {
                     self.reception.pressure().store_away();
                     waiting.push(batch);
                     if stop.is_cancelled() {
+                        span.failed_so(BatchResult::Unavailable.as_str());
                         return self.put_back(ids(&waiting.concat())).await;
                     }
                     pause(patience, stop).await;
@@ -289,8 +318,9 @@ impl Ingest {
         }
     }
 
-    async fn record(&self, batch: &[Verdict]) -> Result<Option<Recorded>, StoreError> {
+    async fn record(&self, batch: &[Verdict], span: &Span) -> Result<Option<Recorded>, StoreError> {
         let started = self.clock.tick();
+        let storing = span.store(batch.len());
         let mut recorded = store::Recorded::default();
         let result = self
             .store
@@ -301,6 +331,10 @@ impl Ingest {
             Err(StoreError::Refused(_)) => BatchResult::Refused,
             Err(_) => BatchResult::Unavailable,
         };
+        if what != BatchResult::Stored {
+            storing.failed_so(what.as_str());
+        }
+        storing.ended();
         self.metrics
             .store_batch(what, self.clock.tick().since(started));
         // Also what was committed before something failed: nobody else will tell of it.

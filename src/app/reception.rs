@@ -25,6 +25,7 @@ use crate::token::finder;
 use crate::token::keyring::Keyring;
 use crate::token::undo::Visit;
 use crate::token::wire::{Token, TokenError};
+use crate::traces::Span;
 use rate::TokenRate;
 use surplus::Surplus;
 
@@ -180,8 +181,9 @@ impl Reception {
 
     /// Commits a mail. Durable when it returns `Ok` with the first receipt's id.
     ///
-    /// Recipients are unique by mailbox and token: each is one receipt.
-    pub async fn receive_mail(&self, mail: Mail) -> Result<ReceiptId, AppendError> {
+    /// Recipients are unique by mailbox and token: each is one receipt. The wait for the journal is a
+    /// part of `span`.
+    pub async fn receive_mail(&self, mail: Mail, span: &Span) -> Result<ReceiptId, AppendError> {
         let at = self.0.clock.now();
         let (raw, digest) = sealed(mail.raw).await?;
         let first = draw(at)?;
@@ -236,7 +238,8 @@ impl Reception {
             receipts.push(receipt);
         }
         if !receipts.is_empty() {
-            self.append(Arrival { receipts, raw }, Door::Smtp).await?;
+            let arrival = Arrival { receipts, raw };
+            self.append(arrival, Door::Smtp, span).await?;
             for (token, role) in opt_outs {
                 self.0.rate.kept(&token, role, Some(at));
             }
@@ -261,8 +264,13 @@ impl Reception {
     }
 
     /// Commits a one-click POST. Durable when it returns `Ok`, with the visit of the page that was
-    /// kept with it: beyond the token's share there is none, and nothing to take back.
-    pub async fn receive_click(&self, click: Click) -> Result<Option<Visit>, AppendError> {
+    /// kept with it: beyond the token's share there is none, and nothing to take back. The wait for
+    /// the journal is a part of `span`.
+    pub async fn receive_click(
+        &self,
+        click: Click,
+        span: &Span,
+    ) -> Result<Option<Visit>, AppendError> {
         let at = self.0.clock.now();
         if click.token.revoked {
             self.revoked(Door::OneClick, &click.token);
@@ -272,14 +280,19 @@ impl Reception {
             return Ok(None);
         };
         let (token, is_plain, visit) = (kept.token.text.clone(), kept.is_plain(), kept.visit());
-        self.commit_click(kept, at).await?;
+        self.commit_click(kept, at, span).await?;
         self.0
             .rate
             .kept(&token, Role::Unsubscribe, is_plain.then_some(at));
         Ok(visit)
     }
 
-    async fn commit_click(&self, click: Click, at: Timestamp) -> Result<(), AppendError> {
+    async fn commit_click(
+        &self,
+        click: Click,
+        at: Timestamp,
+        span: &Span,
+    ) -> Result<(), AppendError> {
         let raw: Arc<[u8]> = click.body.into();
         let receipt = Receipt {
             id: draw(at)?,
@@ -302,17 +315,12 @@ impl Reception {
             },
             digest: Digest::of(&raw),
         };
-        self.append(
-            Arrival {
-                receipts: vec![receipt],
-                raw,
-            },
-            Door::OneClick,
-        )
-        .await
+        let receipts = vec![receipt];
+        self.append(Arrival { receipts, raw }, Door::OneClick, span)
+            .await
     }
 
-    async fn append(&self, arrival: Arrival, door: Door) -> Result<(), AppendError> {
+    async fn append(&self, arrival: Arrival, door: Door, span: &Span) -> Result<(), AppendError> {
         let mut committed = Vec::with_capacity(arrival.receipts.len());
         committed.extend(
             arrival
@@ -320,7 +328,12 @@ impl Reception {
                 .iter()
                 .map(|receipt| receipt.envelope.mailbox.role),
         );
+        let waiting = span.journal();
         let result = self.0.journal.append(arrival).await;
+        if let Err(error) = &result {
+            waiting.failed_so(reason(error).as_str());
+        }
+        waiting.ended();
         match &result {
             Ok(()) => {
                 for role in committed {

@@ -17,6 +17,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     public_url(config, findings);
     mta_sts(config, findings);
     templates(config, findings);
+    traces(config, findings);
     store(config, findings);
     limits(config, findings);
     domains(config, findings);
@@ -91,6 +92,18 @@ fn acme(config: &Config, findings: &mut Findings) {
             let text = format!("{name:?} is no name that an authority certifies");
             findings.mistake("acme.names", text);
         }
+    }
+}
+
+fn traces(config: &Config, findings: &mut Findings) {
+    let traces = &config.traces;
+    if traces.endpoint.is_some() && cfg!(not(feature = "otel")) {
+        let text = "this program is built without OpenTelemetry. To have it: \
+            cargo build --release --features otel";
+        findings.mistake("traces.endpoint", text);
+    }
+    if let Some(Err(error)) = traces.ca_file.as_deref().map(File::open) {
+        findings.mistake("traces.ca_file", error.to_string());
     }
 }
 

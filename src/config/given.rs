@@ -22,6 +22,8 @@ pub(super) enum Given {
     Text(String),
     /// A TOML integer.
     Integer(i64),
+    /// A TOML float, as it was written.
+    Fraction(String),
     /// A TOML boolean.
     Boolean(bool),
     /// A TOML array.
@@ -172,7 +174,7 @@ impl Lines<'_> {
             DeValue::Boolean(value) => Given::Boolean(*value),
             DeValue::Array(list) => self.list(list, source),
             DeValue::Table(table) => Given::Table(self.table(table, source.clone())),
-            DeValue::Float(_) => Given::Other("a number with a fraction"),
+            DeValue::Float(number) => Given::Fraction(number.as_str().to_owned()),
             DeValue::Datetime(_) => Given::Other("a date"),
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::authority::{DirectoryUrl, EabKeyFile, KeyId};
 use super::bounce_rules::BounceRulesFile;
+use super::collector::{CollectorUrl, HeadersFile};
 use super::quantity::Size;
 use super::section::section;
 use super::values::{
@@ -18,6 +19,7 @@ use crate::model::stream::{Class, StreamNumber};
 use crate::model::tenant::TenantId;
 use crate::net::network::Network;
 use crate::store::Addresses;
+use crate::traces::Ratio;
 
 section! {
     /// All settings.
@@ -46,6 +48,9 @@ section! {
         limits: Limits = section;
         /// What is written to standard error.
         log: Log = section;
+        /// Spans for OpenTelemetry: of calls, of mails at the door, of the pipeline's batches. In
+        /// programs built with the feature otel alone.
+        traces: Traces = section;
         /// One sending organisation. Created or updated at start, never deleted. Without any the
         /// first start makes `default`, number 1, with the stream `default`, number 1, marketing.
         tenant: Vec<Tenant> = tables;
@@ -286,6 +291,28 @@ section! {
         level: LogLevel = default(LogLevel::info());
         /// "text" or "json".
         format: LogFormat = default(LogFormat::Text);
+    }
+}
+
+section! {
+    /// Spans.
+    pub struct Traces {
+        /// The collector that they are sent to: its base, to which /v1/traces is appended (OTLP over
+        /// HTTP). Without it there are none.
+        endpoint: Option<CollectorUrl> = unset("\"http://127.0.0.1:4318\"");
+        /// Which part of the traces that begin here is kept, from 0 to 1. A call of the API that is
+        /// part of a caller's trace (traceparent) is kept if that is.
+        sample: Ratio = default(Ratio::ONE);
+        /// A file of headers that are sent along, such as a key for the collector: a line each,
+        /// NAME: VALUE.
+        headers_file: Option<HeadersFile> = unset("\"/etc/desist/collector-headers\"");
+        /// The certificates, PEM, that a collector at an https URL is trusted by. Default: those of
+        /// public authorities, as this version of desist knows them.
+        ca_file: Option<PathBuf> = unset("\"/etc/desist/collector-root.pem\"");
+        /// How long the collector may take to answer. What it does not take is lost, and counted.
+        timeout: Duration = default(Duration::from_secs(10));
+        /// Spans that wait to be sent; more are dropped, and counted.
+        queue: usize = default(4096);
     }
 }
 

@@ -244,10 +244,11 @@ fn number(given: &Given) -> Result<i64, String> {
     }
 }
 
-const fn kind(given: &Given) -> &'static str {
+pub(super) const fn kind(given: &Given) -> &'static str {
     match given {
         Given::Text(_) => "a text",
         Given::Integer(_) => "a number",
+        Given::Fraction(_) => "a number with a fraction",
         Given::Boolean(_) => "true or false",
         Given::List(_) => "a list",
         Given::Table(_) => "a table",

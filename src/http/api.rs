@@ -256,8 +256,9 @@ async fn every_call(State(api): State<Api>, request: Request, next: Next) -> Res
 }
 
 async fn answered(api: &Api, request: Request, next: Next, id: RequestId) -> Response {
-    let (request, unread) = unread::watched(request);
-    let counted = counting::begun(api, &request);
+    let (mut request, unread) = unread::watched(request);
+    let parent = caller::parent(request.headers(), api).await;
+    let counted = counting::begun(api, &mut request, parent);
     let is_read = reads(&request);
     let response = match accept::refusal(&request) {
         None => next.run(request).await,

@@ -27,6 +27,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
+use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri};
 
 use self::mta_sts::MtaSts;
@@ -38,10 +39,12 @@ use crate::app::reception::{Click, ClickRefusal, Reception};
 use crate::judge;
 use crate::metrics::Metrics;
 use crate::model::clock::Clock;
+use crate::model::receipt::Door;
 use crate::model::suppression::Scope;
 use crate::report::page::{Pressed, pressed};
 use crate::token::undo::Visit;
 use crate::token::wire::Token;
+use crate::traces::{Asked, Span, Traces};
 
 /// What one-click requests may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +79,8 @@ pub struct Public {
     mta_sts: Option<MtaSts>,
     metrics: Metrics,
     clock: Clock,
+    traces: Traces,
+    scheme: &'static str,
 }
 
 impl Public {
@@ -89,6 +94,8 @@ impl Public {
             mta_sts: None,
             metrics: Metrics::default(),
             clock: Clock::system(),
+            traces: Traces::default(),
+            scheme: "https",
         }
     }
 
@@ -104,6 +111,16 @@ impl Public {
         Self {
             metrics,
             clock,
+            ..self
+        }
+    }
+
+    /// Makes its requests spans; they come in by `http` or `https`.
+    #[must_use]
+    pub fn traced(self, traces: Traces, scheme: &'static str) -> Self {
+        Self {
+            traces,
+            scheme,
             ..self
         }
     }
@@ -173,18 +190,30 @@ pub fn router(door: Public) -> Router {
         .with_state(door)
 }
 
-/// The pattern of the route is counted, never the path: it holds the token.
-async fn counted(State(door): State<Public>, request: Request, next: Next) -> Response {
+/// The pattern of the route is counted, never the path: it holds the token. Nobody out there decides
+/// which spans are kept: no parent is read.
+async fn counted(State(door): State<Public>, mut request: Request, next: Next) -> Response {
     let route = match request.uri().path() {
-        path if path.starts_with("/u/") => "/u/{token}",
-        "/.well-known/mta-sts.txt" => "/.well-known/mta-sts.txt",
-        _ => "other",
+        path if path.starts_with("/u/") => Some("/u/{token}"),
+        "/.well-known/mta-sts.txt" => Some("/.well-known/mta-sts.txt"),
+        _ => None,
     };
+    let asked = Asked {
+        door: Door::OneClick,
+        scheme: door.scheme,
+        route,
+        method: request.method(),
+        version: request.version(),
+    };
+    let span = door.traces.request(&asked, None);
+    span.put_into(request.extensions_mut());
     let begun = door.clock.tick();
     let response = next.run(request).await;
     let took = door.clock.tick().since(begun);
+    let status = response.status().as_u16();
+    span.answered(status);
     door.metrics
-        .http_request("public", route, response.status().as_u16(), took);
+        .http_request("public", route.unwrap_or("other"), status, took);
     response
 }
 
@@ -241,18 +270,21 @@ async fn click(
         token,
         body: bytes,
     };
+    Span::of(&head.extensions).tenant(Some(click.token.fields.tenant));
     match pressed(&click.body) {
-        Pressed::Unsubscribe { .. } => unsubscribe(&door, click, &head.headers).await,
+        Pressed::Unsubscribe { .. } => unsubscribe(&door, click, &head).await,
         Pressed::Undo { nonce } => {
             let nonce = nonce.to_owned();
-            undo(&door, click, &nonce, &head.headers).await
+            undo(&door, click, &nonce, &head).await
         }
     }
 }
 
-async fn unsubscribe(door: &Public, click: Click, headers: &HeaderMap) -> Response {
+async fn unsubscribe(door: &Public, click: Click, head: &Parts) -> Response {
+    let headers = &head.headers;
     let reads = wants_page(headers).then(|| click.token.clone());
-    let visit = match door.reception.receive_click(click).await {
+    let span = Span::of(&head.extensions);
+    let visit = match door.reception.receive_click(click, &span).await {
         Ok(visit) => visit,
         Err(error) => {
             // As many as come while the journal cannot take them: they are counted where it refuses.
@@ -271,9 +303,11 @@ async fn unsubscribe(door: &Public, click: Click, headers: &HeaderMap) -> Respon
     answer::page(&door.pages, StatusCode::OK, said)
 }
 
-async fn undo(door: &Public, click: Click, nonce: &str, headers: &HeaderMap) -> Response {
+async fn undo(door: &Public, click: Click, nonce: &str, head: &Parts) -> Response {
+    let headers = &head.headers;
     let reader = door.reader(headers);
-    match door.reception.receive_undo(click, nonce).await {
+    let span = Span::of(&head.extensions);
+    match door.reception.receive_undo(click, nonce, &span).await {
         Ok(()) => answer::page(&door.pages, StatusCode::OK, reader.undone()),
         Err(UndoRefusal::Gone(_)) => answer::page(&door.pages, StatusCode::GONE, reader.late()),
         Err(UndoRefusal::NotNow(error)) => {

@@ -2,8 +2,9 @@
 //!
 //! All numbers are big-endian: 8 bytes of signature, the format's version (4), the length of the
 //! store's epoch (4) and the epoch, the place of the feed (8), the store's clock then in
-//! milliseconds (8), the place of the last change (8, 0 if none is known) and its digest (32); then for each group of cells the number of its entries (4) and those, each
-//! with its cell (1) before its 15 bytes; at the end the SHA-256 of everything before it.
+//! milliseconds (8), the place of the last change (8, 0 if none is known) and its digest (32); then
+//! for each group of cells the number of its entries (4) and those, each with its cell (1) before
+//! its 15 bytes; at the end the SHA-256 of everything before it.
 //!
 //! A file is believed only as a whole: to its last byte, with the right checksum. It is written
 //! beside the old one and takes its place when it is on the disk.

@@ -15,6 +15,7 @@ use crate::net::tls::{Handshakes, Tls};
 use crate::smtp::gate::Gate;
 use crate::smtp::limits::Limits;
 use crate::smtp::session::{Message, Outcome, Output, Session};
+use crate::traces::Span;
 
 /// Octets that are read at once.
 const READ: usize = 16 * 1024;
@@ -38,6 +39,15 @@ pub(super) struct World<'a> {
     pub(super) metrics: &'a Metrics,
 }
 
+/// What became of a message, and the span that its answer ends.
+#[derive(Debug)]
+pub(super) struct Delivered {
+    /// For the session.
+    pub(super) outcome: Outcome,
+    /// From the beginning of its content to its answer.
+    pub(super) span: Span,
+}
+
 /// A session with what the pump reads into.
 struct Pump<'a, D> {
     world: World<'a>,
@@ -46,6 +56,8 @@ struct Pump<'a, D> {
     deliver: D,
     buffer: Box<[u8]>,
     told_to_stop: bool,
+    /// Of the message that is to be answered next.
+    answering: Span,
 }
 
 /// Why the pump has left a stream.
@@ -69,7 +81,7 @@ pub(super) async fn converse<S, D, F>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
     D: Fn(Message) -> F,
-    F: Future<Output = Outcome>,
+    F: Future<Output = Delivered>,
 {
     let buffer = vec![0; READ].into_boxed_slice();
     let mut pump = Pump {
@@ -79,6 +91,7 @@ where
         deliver,
         buffer,
         told_to_stop: false,
+        answering: Span::default(),
     };
     let mut stream = stream;
     let left = pump.drive(&mut stream).await;
@@ -105,7 +118,7 @@ where
 impl<D, F> Pump<'_, D>
 where
     D: Fn(Message) -> F,
-    F: Future<Output = Outcome>,
+    F: Future<Output = Delivered>,
 {
     async fn drive<S>(&mut self, stream: &mut S) -> io::Result<Left>
     where
@@ -147,7 +160,8 @@ where
                 Output::Write(octets) => self.write(stream, &octets).await?,
                 Output::StartTls => return Ok(Some(Left::StartTls)),
                 Output::Message(message) => {
-                    let outcome = (self.deliver)(*message).await;
+                    let Delivered { outcome, span } = (self.deliver)(*message).await;
+                    self.answering = span;
                     self.session
                         .handle_outcome(outcome, self.world.clock.tick(), self.gate);
                 }
@@ -157,16 +171,20 @@ where
         Ok(None)
     }
 
-    async fn write<S>(&self, stream: &mut S, octets: &[u8]) -> io::Result<()>
+    async fn write<S>(&mut self, stream: &mut S, octets: &[u8]) -> io::Result<()>
     where
         S: AsyncWrite + Unpin,
     {
         reply_codes(octets).for_each(|code| self.world.metrics.smtp_reply(code));
+        // The answer to a message is the first to be written behind its outcome.
+        let answering = std::mem::take(&mut self.answering);
         let write = async {
             stream.write_all(octets).await?;
             stream.flush().await
         };
-        in_time(self.world.limits.write, write).await
+        in_time(self.world.limits.write, write).await?;
+        answering.replied(|| reply_codes(octets).next());
+        Ok(())
     }
 
     /// Ends the connection so that the last reply arrives: closing with input unread would reset

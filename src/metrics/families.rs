@@ -59,6 +59,7 @@ pub(super) struct Families {
     pub(super) alarms: Counters<1>,
     pub(super) tls_certificate_expiry_seconds: Family<Labels<1>, Gauge>,
     pub(super) acme_orders: Counters<1>,
+    pub(super) spans: Counters<1>,
 }
 
 impl Default for Families {
@@ -128,6 +129,7 @@ impl Default for Families {
                 Family::default(),
             ),
             acme_orders: n.counters("acme_orders", "Certificates ordered by ACME"),
+            spans: n.counters("spans", "Spans sent to a collector, or dropped"),
             registry: names.0,
         }
     }

@@ -219,7 +219,8 @@ fn open_public(
     })?;
     let door = Public::new(reception.clone(), limits, pages)
         .with_mta_sts(mta_sts(config))
-        .counting(interior.metrics.clone(), interior.clock.clone());
+        .counting(interior.metrics.clone(), interior.clock.clone())
+        .traced(interior.traces.clone(), scheme(tls.is_some()));
     let server = connection::Server {
         router: public::router(door).into(),
         limits: connection::Limits::PUBLIC,
@@ -233,6 +234,10 @@ fn open_public(
         stop.spawn(server.clone().listen(entrance, sessions.clone()));
     }
     Ok(())
+}
+
+const fn scheme(secured: bool) -> &'static str {
+    if secured { "https" } else { "http" }
 }
 
 /// Those whom a listener believes for whom they connect.

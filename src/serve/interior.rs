@@ -31,6 +31,7 @@ use crate::net::stop::Stop;
 use crate::net::tls::Tls;
 use crate::report::mime;
 use crate::store::{Store, StoreError};
+use crate::traces::Traces;
 
 /// What everything behind the doors is made of.
 #[derive(Debug, Clone)]
@@ -40,6 +41,7 @@ pub(super) struct Interior {
     pub(super) index: Arc<Index>,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
+    pub(super) traces: Traces,
 }
 
 /// What the doors can begin with.
@@ -211,6 +213,7 @@ impl Interior {
             handshakes,
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
+            traces: self.traces.clone(),
             stop: stop.clone(),
         })
     }
@@ -244,6 +247,7 @@ impl Interior {
             reception: running.reception,
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
+            traces: self.traces.clone(),
             settings: Arc::new(settings(&self.config, &running.listening)),
         };
         // Set once, here.
@@ -300,6 +304,7 @@ impl Interior {
             policy: Arc::new(policy(&self.config)),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
+            traces: self.traces.clone(),
         };
         behind.spawn(ingest.run(stop()));
         let retention = Retention {

@@ -75,6 +75,8 @@ pub struct Message {
     pub recipients: Vec<(String, Accepted)>,
     /// Exactly the octets that were received (after dot-unstuffing).
     pub raw: Vec<u8>,
+    /// When they began to be: DATA, or the first BDAT.
+    pub begun: Tick,
 }
 
 /// What became of a message.

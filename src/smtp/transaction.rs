@@ -22,6 +22,8 @@ pub(super) struct Transaction {
     pub(super) accepted: usize,
     /// The content, once it has begun.
     pub(super) content: Option<Body>,
+    /// When that was.
+    pub(super) begun: Option<Tick>,
 }
 
 impl Transaction {

@@ -60,5 +60,7 @@ mod spine;
 mod store;
 mod tenants;
 mod token;
+#[cfg(feature = "otel")]
+mod traces;
 #[path = "../properties/world.rs"]
 mod world;

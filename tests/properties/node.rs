@@ -173,6 +173,7 @@ async fn open(folder: &std::path::Path) -> (App, String) {
         reception,
         clock,
         metrics,
+        traces: desist::traces::Traces::default(),
         settings: Arc::new(settings),
     };
     (app, key)

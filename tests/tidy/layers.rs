@@ -3,7 +3,7 @@
 use crate::source::{File, Finding};
 
 /// Modules from the lowest to the highest. Those of one entry do not use each other.
-const ORDER: [&[&str]; 19] = [
+const ORDER: [&[&str]; 20] = [
     &["model"],
     &["token"],
     &["report"],
@@ -11,6 +11,7 @@ const ORDER: [&[&str]; 19] = [
     &["judge"],
     &["lint"],
     &["metrics"],
+    &["traces"],
     &["store"],
     &["journal"],
     &["index"],

@@ -7,6 +7,7 @@ use crate::model::mailbox::Role;
 use crate::model::receipt::Door;
 use crate::token::undo::{UndoError, Visit};
 use crate::token::wire::Token;
+use crate::traces::Span;
 
 /// Why nothing was taken back.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +28,14 @@ impl Reception {
         self.keyring().undo_nonce(token, visit, at)
     }
 
-    /// Commits that what one visit has done is taken back. Durable when it returns `Ok`.
-    pub async fn receive_undo(&self, click: Click, nonce: &str) -> Result<(), UndoRefusal> {
+    /// Commits that what one visit has done is taken back. Durable when it returns `Ok`. The wait
+    /// for the journal is a part of `span`.
+    pub async fn receive_undo(
+        &self,
+        click: Click,
+        nonce: &str,
+        span: &Span,
+    ) -> Result<(), UndoRefusal> {
         let at = self.0.clock.now();
         self.keyring().undone(&click.token, nonce, at)?;
         // Beyond the hour's share only what may change something is kept. What was unsubscribed a
@@ -39,6 +46,6 @@ impl Reception {
             self.0.metrics.refusal(Door::OneClick, Refusal::TokenRate);
             return Err(AppendError::Overloaded.into());
         }
-        Ok(self.commit_click(click, at).await?)
+        Ok(self.commit_click(click, at, span).await?)
     }
 }

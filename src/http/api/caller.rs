@@ -16,6 +16,7 @@ use crate::app::api_keys::VerifyError;
 use crate::app::suppressions::indexed;
 use crate::model::tenant::TenantId;
 use crate::store::{ApiKey, KeyScope};
+use crate::traces::{Parent, Span};
 
 /// The header in which a caller with a key of the installation names the tenant.
 const TENANT_HEADER: &str = "desist-tenant";
@@ -85,6 +86,7 @@ impl<S: Wanted> FromRequestParts<Api> for May<S> {
             return Err(Problem::insufficient_scope(S::SCOPE.as_str()));
         }
         let tenant = tenant_of(parts, state, &key).await?;
+        Span::of(&parts.extensions).tenant(tenant);
         Ok(Self {
             caller: Caller { key, tenant },
             scope: PhantomData,
@@ -109,6 +111,15 @@ impl FromRequestParts<Api> for LocalOrRead {
         }
         Ok(Self)
     }
+}
+
+/// The span that a caller says the call is a part of, if the caller has a key: nobody else may
+/// decide what is kept.
+pub(super) async fn parent(headers: &HeaderMap, api: &Api) -> Option<Parent> {
+    let parent = api.app.traces.parent(headers)?;
+    // On the heap: hardly a call comes with one.
+    let identified = Box::pin(api.keys.identify(bearer(headers)?)).await;
+    identified.ok().map(|_key| parent)
 }
 
 /// Who may check, and for whom, as far as it takes nobody's answer to know: a key that is remembered

@@ -1,12 +1,16 @@
-//! Counts answers by the pattern of their path, never by the path itself: that has addresses.
+//! Counts answers, and makes them spans, by the pattern of their path, never by the path itself:
+//! that has addresses.
 
 use axum::extract::{MatchedPath, Request};
-use http::StatusCode;
+use http::{Method, StatusCode, Version};
 
 use super::Api;
 use super::request_id::RequestId;
 use crate::metrics::OftenAnswered;
 use crate::model::clock::Tick;
+use crate::model::receipt::Door;
+use crate::model::tenant::TenantId;
+use crate::traces::{Asked, Parent, Span};
 
 /// Every pattern, as the metrics' label.
 const ROUTES: &[&str] = &[
@@ -54,15 +58,34 @@ pub(super) struct Counted {
     route: &'static str,
     begun: Tick,
     often: Option<OftenAnswered>,
+    span: Span,
 }
 
-/// A call begins.
-pub(super) fn begun(api: &Api, request: &Request) -> Counted {
+/// A call begins, perhaps as a part of its caller's span. Its own stands in its extensions.
+pub(super) fn begun(api: &Api, request: &mut Request, parent: Option<Parent>) -> Counted {
     let pattern = request.extensions().get::<MatchedPath>();
+    let route = pattern.map_or(OTHER, |pattern| label(pattern.as_str()));
+    let (method, version) = (request.method(), request.version());
+    let span = api
+        .app
+        .traces
+        .request(&asked(route, method, version), parent);
+    span.put_into(request.extensions_mut());
     Counted {
-        route: pattern.map_or("other", |pattern| label(pattern.as_str())),
+        route,
         begun: api.app.clock.tick(),
         often: None,
+        span,
+    }
+}
+
+fn asked<'a>(route: &'static str, method: &'a Method, version: Version) -> Asked<'a> {
+    Asked {
+        door: Door::Api,
+        scheme: "http",
+        route: (route != OTHER).then_some(route),
+        method,
+        version,
     }
 }
 
@@ -72,14 +95,28 @@ pub(super) fn begun_often(api: &Api, route: &'static str, often: &OftenAnswered)
         route,
         begun: api.app.clock.tick(),
         often: Some(often.clone()),
+        span: Span::default(),
     }
 }
 
 impl Counted {
+    /// It is a span too, for this tenant, and perhaps a part of its caller's.
+    pub(super) fn traced<B>(&mut self, api: &Api, request: &http::Request<B>, tenant: TenantId) {
+        let traces = &api.app.traces;
+        let parent = traces.parent(request.headers());
+        let asked = asked(self.route, request.method(), request.version());
+        self.span = traces.request(&asked, parent);
+        self.span.tenant(Some(tenant));
+    }
+
     /// Counts its answer and its time.
     pub(super) fn ended(self, api: &Api, request: RequestId, status: StatusCode) {
         let took = api.app.clock.tick().since(self.begun);
-        let Self { route, often, .. } = self;
+        let Self {
+            route, often, span, ..
+        } = self;
+        span.call(request);
+        span.answered(status.as_u16());
         tracing::debug!(%request, route, status = status.as_u16(), ?took, "a call of the API");
         match often {
             Some(often) if status == StatusCode::OK => often.answered(took),
@@ -96,8 +133,11 @@ fn label(pattern: &str) -> &'static str {
         .iter()
         .find(|route| **route == pattern)
         .copied()
-        .unwrap_or("other")
+        .unwrap_or(OTHER)
 }
+
+/// The label of a path that none of them is.
+const OTHER: &str = "other";
 
 #[cfg(test)]
 mod tests {

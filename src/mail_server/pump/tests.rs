@@ -104,7 +104,11 @@ impl Server {
         let session = Session::new(Arc::new(settings), self.clock.tick());
         converse(stream, session, world, &gate, async |message| {
             self.messages.lock().unwrap().push(message);
-            Outcome::Accepted(ReceiptId::from_parts(Timestamp::from_millis(0), &[0; 10]))
+            let id = ReceiptId::from_parts(Timestamp::from_millis(0), &[0; 10]);
+            Delivered {
+                outcome: Outcome::Accepted(id),
+                span: Span::default(),
+            }
         })
         .await
     }

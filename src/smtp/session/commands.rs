@@ -132,6 +132,7 @@ impl Session {
             recipients: Vec::new(),
             accepted: 0,
             content: None,
+            begun: None,
         });
         Reply::SenderTaken
     }
@@ -165,6 +166,7 @@ impl Session {
             return Reply::WrongOrder;
         };
         transaction.content(limits);
+        transaction.begun = Some(now);
         self.phase = Phase::Data(Scanner::new());
         self.begin_content(now);
         Reply::SendData
@@ -179,6 +181,7 @@ impl Session {
         let wanted = transaction.is_some();
         if let Some(transaction) = transaction {
             transaction.content(&self.settings.limits);
+            transaction.begun.get_or_insert(now);
         }
         let refused = matches!(self.phase, Phase::Refused);
         self.phase = Phase::Chunk(Chunk::new(announced, wanted && !refused));

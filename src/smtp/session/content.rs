@@ -93,6 +93,7 @@ impl Session {
             return self.write(refusal.line());
         }
         let (raw, reserved) = body.into_parts();
+        let begun = transaction.begun.unwrap_or(self.times.content);
         self.phase = Phase::Waiting { reserved };
         self.outputs.push_back(Output::Message(Box::new(Message {
             hello: self
@@ -103,6 +104,7 @@ impl Session {
             mail_from: transaction.mail_from,
             recipients: transaction.recipients,
             raw,
+            begun,
         })));
     }
 

@@ -285,6 +285,7 @@ async fn join(store: Store, journal: Journal, clock: Clock) -> (App, Stop) {
         reception,
         clock,
         metrics,
+        traces: desist::traces::Traces::default(),
         settings,
     };
     (app, stop)

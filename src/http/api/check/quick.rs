@@ -61,8 +61,9 @@ impl QuickCheck {
 
 impl Shortcut for QuickCheck {
     fn take(&self, request: &mut Option<Request<Timed>>) -> Option<Answer> {
-        let counted = counting::begun_often(&self.api, PATH, &self.often);
+        let mut counted = counting::begun_often(&self.api, PATH, &self.often);
         let (announced, tenant) = self.admits(request.as_ref()?)?;
+        counted.traced(&self.api, request.as_ref()?, tenant);
         let taken = Taken {
             api: self.api.clone(),
             counted,
