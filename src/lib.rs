@@ -154,6 +154,9 @@
 //! | RFC 9562 | UUID version 7 | met |
 //! | RFC 9989 | DMARC | partly: whether a signature of outgoing mail can align with its From |
 //! | RFC 9990 | DMARC aggregate reports | partly: recognised and recorded |
+//!
+//! Beside RFCs, with the feature `otel`: W3C Trace Context (`traceparent` of callers of the API is
+//! read, nothing is passed on), OTLP over HTTP, and OpenTelemetry's conventions for HTTP.
 
 #[cfg(feature = "acme")]
 pub mod acme;

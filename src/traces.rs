@@ -4,6 +4,7 @@
 //! fixed in the program, words of the model, numbers, and what desist itself has drawn (the number
 //! of a call, the id of a receipt); never a path, an address, a token, or anything else that
 //! somebody outside chooses. The one exception are the two numbers of a caller's `traceparent`.
+//! Spans of HTTP follow OpenTelemetry's conventions but for that: `url.path` is left out.
 //!
 //! Without the feature [`Span`] and [`Traces`] are `None` of a type that has no value, and nothing
 //! of this is left in the program. With it, a span that is not kept costs the decision.
@@ -44,20 +45,13 @@ pub struct Span(Option<inner::Recording>);
 #[derive(Debug, Clone, Copy)]
 pub struct Parent(inner::Remote);
 
-/// A moment that may become the beginning or the end of a span.
+/// A moment that may become the beginning of a span.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Moment(Option<inner::Instant>);
 
-/// The reading of some receipts, over before its span begins.
+/// The reading of some receipts, which is over before the span of their batch begins.
 #[derive(Debug, Clone, Copy)]
-pub struct Reading {
-    /// When it began.
-    pub begun: Moment,
-    /// When it ended.
-    pub ended: Moment,
-    /// How many they were.
-    pub items: usize,
-}
+pub struct Reading(Option<inner::Reading>);
 
 /// Where spans go, and which.
 #[derive(Debug, Clone)]
@@ -186,7 +180,7 @@ impl Traces {
             Some(route) => Cow::Owned(format!("{verb} {route}")),
             None => Cow::Borrowed(verb),
         };
-        let span = Span(Some(tracer.begin(Kind::Server, name, parent, None)));
+        let span = Span(tracer.begin(Kind::Server, name, parent, None));
         span.set("http.request.method", Value::Word(method));
         if let Some(route) = asked.route {
             span.set("http.route", Value::Word(route));
@@ -205,9 +199,9 @@ impl Traces {
         let Some(tracer) = self.0.as_ref().filter(|tracer| tracer.keeps(None)) else {
             return Span::default();
         };
-        let begun = tracer.now().before(took());
+        let begun = tracer.ago(took());
         let name = Cow::Borrowed("smtp message");
-        let span = Span(Some(tracer.begin(Kind::Server, name, None, Some(begun))));
+        let span = Span(tracer.begin(Kind::Server, name, None, begun));
         span.set(DOOR, Value::Word(Door::Smtp.as_str()));
         span.set("network.protocol.name", Value::Word("smtp"));
         span.set("tls.established", Value::Flag(tls));
@@ -215,27 +209,34 @@ impl Traces {
         span
     }
 
+    /// So many receipts have been read since that moment.
+    pub fn read(&self, begun: Moment, items: usize) -> Reading {
+        let tracer = self.0.as_ref();
+        Reading(tracer.and_then(|tracer| tracer.read(begun.0?, items)))
+    }
+
     /// What was read begins to be recorded together; its span began with the first reading.
     pub fn batch(&self, readings: &[Reading]) -> Span {
         let Some(tracer) = self.0.as_ref().filter(|tracer| tracer.keeps(None)) else {
             return Span::default();
         };
-        let begun = readings.first().and_then(|reading| reading.begun.0);
+        let known = || readings.iter().filter_map(|reading| reading.0);
+        let begun = known().next().and_then(|reading| reading.times().0);
         let name = Cow::Borrowed("pipeline batch");
-        let span = Span(Some(tracer.begin(Kind::Internal, name, None, begun)));
-        let items: usize = readings.iter().map(|reading| reading.items).sum();
-        span.set(ITEMS, number(items));
-        for reading in readings {
-            let read = span.part("read", reading.begun);
-            read.set(ITEMS, number(reading.items));
-            read.end(reading.ended);
+        let span = Span(tracer.begin(Kind::Internal, name, None, begun));
+        span.set(ITEMS, number(known().map(inner::Reading::items).sum()));
+        for reading in known() {
+            let (begun, ended) = reading.times();
+            let read = span.part("read", begun);
+            read.set(ITEMS, number(reading.items()));
+            read.end(ended);
         }
         span
     }
 
     /// This moment, if it may become part of a span.
     pub fn moment(&self) -> Moment {
-        Moment(self.0.as_ref().map(inner::Tracer::now))
+        Moment(self.0.as_ref().and_then(inner::Tracer::now))
     }
 
     /// Sends what waits, for so long; spans that end later are nobody's.
@@ -286,7 +287,7 @@ impl Span {
         if status >= 500 {
             self.failed(Value::Text(status.to_string()));
         }
-        self.end(Moment::default());
+        self.end(None);
     }
 
     /// A mail is acknowledged by this receipt.
@@ -307,26 +308,26 @@ impl Span {
                 self.failed(Value::Text(code.to_string()));
             }
         }
-        self.end(Moment::default());
+        self.end(None);
     }
 
     /// The wait for the journal begins.
     #[must_use]
     pub fn journal(&self) -> Self {
-        self.part("journal", Moment::default())
+        self.part("journal", None)
     }
 
     /// A transaction of the store begins, for so many receipts.
     #[must_use]
     pub fn store(&self, items: usize) -> Self {
-        let span = self.part("store", Moment::default());
+        let span = self.part("store", None);
         span.set(ITEMS, number(items));
         span
     }
 
     /// It ends now.
     pub fn ended(self) {
-        self.end(Moment::default());
+        self.end(None);
     }
 
     /// It has failed; the word says in which way.
@@ -334,8 +335,8 @@ impl Span {
         self.failed(Value::Word(way));
     }
 
-    fn part(&self, name: &'static str, begun: Moment) -> Self {
-        Self(self.0.as_ref().map(|whole| whole.part(name, begun.0)))
+    fn part(&self, name: &'static str, begun: Option<inner::Instant>) -> Self {
+        Self(self.0.as_ref().and_then(|whole| whole.part(name, begun)))
     }
 
     fn failed(&self, kind: Value) {
@@ -351,9 +352,9 @@ impl Span {
         }
     }
 
-    fn end(&self, at: Moment) {
+    fn end(&self, at: Option<inner::Instant>) {
         if let Some(recording) = &self.0 {
-            recording.end(at.0);
+            recording.end(at);
         }
     }
 }

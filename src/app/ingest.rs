@@ -122,11 +122,7 @@ impl Ingest {
             // Reading contains its own panics; an error here means that the runtime is going down,
             // and the next start offers these entries again.
             let Ok(verdicts) = read else { return };
-            let reading = Reading {
-                begun,
-                ended: self.traces.moment(),
-                items: verdicts.len(),
-            };
+            let reading = self.traces.read(begun, verdicts.len());
             if batches.send(Read { verdicts, reading }).await.is_err() {
                 return;
             }

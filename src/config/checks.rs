@@ -105,6 +105,10 @@ fn traces(config: &Config, findings: &mut Findings) {
     if let Some(Err(error)) = traces.ca_file.as_deref().map(File::open) {
         findings.mistake("traces.ca_file", error.to_string());
     }
+    if traces.queue > MAX_SPANS {
+        let text = format!("is above {MAX_SPANS}: room for all of them is taken at start");
+        findings.mistake("traces.queue", text);
+    }
 }
 
 fn pair(section: &str, cert: Option<&Path>, key: Option<&Path>, findings: &mut Findings) {
@@ -291,6 +295,9 @@ fn owner(config: &Config, mailbox: &Mailbox, path: &str, findings: &mut Findings
         _ => {}
     }
 }
+
+/// About 40 MB of spans.
+const MAX_SPANS: usize = 100_000;
 
 /// Names of one certificate; the best known authority takes no more.
 const MAX_NAMES: usize = 100;

@@ -311,7 +311,7 @@ section! {
         ca_file: Option<PathBuf> = unset("\"/etc/desist/collector-root.pem\"");
         /// How long the collector may take to answer. What it does not take is lost, and counted.
         timeout: Duration = default(Duration::from_secs(10));
-        /// Spans that wait to be sent; more are dropped, and counted.
+        /// Spans that wait to be sent, at most 100,000; more are dropped, and counted.
         queue: usize = default(4096);
     }
 }

@@ -46,6 +46,14 @@ pub(super) struct Recording {
     span: Arc<Mutex<Span>>,
 }
 
+/// A reading that is over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    begun: Instant,
+    ended: Instant,
+    items: usize,
+}
+
 /// A moment of the system's clock.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Instant(SystemTime);
@@ -99,39 +107,54 @@ impl Tracer {
         name: Cow<'static, str>,
         parent: Option<Remote>,
         begun: Option<Instant>,
-    ) -> Recording {
+    ) -> Option<Recording> {
         let kind = match kind {
             Kind::Server => SpanKind::Server,
             Kind::Internal => SpanKind::Internal,
         };
         let parent = parent.as_ref().map(Remote::context);
-        self.begin_in(parent, SpanBuilder::from_name(name).with_kind(kind), begun)
+        let span = SpanBuilder::from_name(name).with_kind(kind);
+        self.begin_in(parent, span, begun)
     }
 
+    /// `None` once it was closed.
     fn begin_in(
         &self,
         parent: Option<SpanContext>,
         mut span: SpanBuilder,
         begun: Option<Instant>,
-    ) -> Recording {
+    ) -> Option<Recording> {
         span.start_time = begun.map(|Instant(at)| at);
         let mut context = Context::new();
         if let Some(parent) = parent {
             context = context.with_remote_span_context(parent);
         }
         let span = self.0.tracer.build_with_context(span, &context);
-        Recording {
+        span.is_recording().then(|| Recording {
             tracer: self.clone(),
             span: Arc::new(Mutex::new(span)),
-        }
+        })
+    }
+
+    pub(super) fn read(&self, begun: Instant, items: usize) -> Option<Reading> {
+        let ended = self.now()?;
+        Some(Reading {
+            begun,
+            ended,
+            items,
+        })
+    }
+
+    pub(super) fn now(&self) -> Option<Instant> {
+        self.ago(Duration::ZERO)
     }
 
     #[expect(
         clippy::unused_self,
         reason = "without the feature there is none to ask"
     )]
-    pub(super) fn now(&self) -> Instant {
-        Instant(opentelemetry::time::now())
+    pub(super) fn ago(&self, long: Duration) -> Option<Instant> {
+        opentelemetry::time::now().checked_sub(long).map(Instant)
     }
 
     /// Sends what waits, for so long. Blocks.
@@ -148,7 +171,7 @@ impl Tracer {
 }
 
 impl Recording {
-    pub(super) fn part(&self, name: &'static str, begun: Option<Instant>) -> Self {
+    pub(super) fn part(&self, name: &'static str, begun: Option<Instant>) -> Option<Self> {
         let whole = self.span().span_context().clone();
         let span = SpanBuilder::from_name(name).with_kind(SpanKind::Internal);
         self.tracer.begin_in(Some(whole), span, begun)
@@ -183,9 +206,13 @@ impl Recording {
     }
 }
 
-impl Instant {
-    pub(super) fn before(self, by: Duration) -> Self {
-        Self(self.0.checked_sub(by).unwrap_or(self.0))
+impl Reading {
+    pub(super) const fn times(self) -> (Option<Instant>, Option<Instant>) {
+        (Some(self.begun), Some(self.ended))
+    }
+
+    pub(super) const fn items(self) -> usize {
+        self.items
     }
 }
 

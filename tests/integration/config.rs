@@ -510,6 +510,14 @@ fn every_line_of_the_example_is_valid() {
         "eab_key",
         "bounce_rules_file",
         "templates",
+        "headers_file",
+        "ca_file",
+        // Not every program takes it.
+        if cfg!(feature = "otel") {
+            "-"
+        } else {
+            "endpoint"
+        },
     ];
     let uncommented: Vec<String> = example()
         .lines()
@@ -649,6 +657,67 @@ fn the_names_of_a_certificate_are_those_that_the_doors_answer_for() {
     )
     .unwrap();
     assert_eq!(one.acme_names(), ["u.example.com"]);
+}
+
+#[cfg(feature = "otel")]
+#[test]
+fn what_no_collector_could_use_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let headers = folder.path().join("headers");
+    fs::write(&headers, "X-Key: open-sesame\nnot a header\n").unwrap();
+    let text = format!(
+        "[traces]\nendpoint = \"http://127.0.0.1:4318/v1/traces\"\nsample = 1.5\n\
+         headers_file = \"{}\"\nca_file = \"/nowhere\"\nqueue = 0\ntimeout = 5\n",
+        headers.display()
+    );
+    let found = mistakes(&text, &[]);
+    let wanted = [
+        "desist.toml:2: traces.endpoint: wants the collector's base: /v1/traces is appended",
+        "desist.toml:3: traces.sample: wants a number from 0 to 1, such as 0.05",
+        "traces.headers_file",
+        "desist.toml:5: traces.ca_file",
+        "desist.toml:6: traces.queue: wants a whole number",
+        "desist.toml:7: traces.timeout: wants its unit too",
+    ];
+    assert_eq!(found.len(), wanted.len(), "{found:#?}");
+    for (found, wanted) in found.iter().zip(wanted) {
+        assert!(
+            found.contains(wanted) && !found.contains("sesame"),
+            "{found}"
+        );
+    }
+    let good = format!(
+        "[traces]\nendpoint = \"https://otel.example.com/\"\nsample = 0.25\nheaders_file = \"{}\"\n",
+        headers.display()
+    );
+    fs::write(&headers, "X-Key: open-sesame\n").unwrap();
+    fs::set_permissions(&headers, fs::Permissions::from_mode(0o644)).unwrap();
+    let config = load(&good, &[("DESIST_TRACES__SAMPLE", "0.5")]).unwrap();
+    let warnings = config.warnings();
+    assert!(
+        warnings[0].contains("can be read by others"),
+        "{warnings:?}"
+    );
+    let collector = config.collector().unwrap();
+    assert_eq!(collector.endpoint, "https://otel.example.com/v1/traces");
+    assert_eq!(collector.sample.millionths(), 500_000);
+    assert!(!format!("{config:?}").contains("sesame"));
+    assert!(load("", &[]).unwrap().collector().is_none());
+    assert!(mistakes("[traces]\nqueue = 1000000000\n", &[])[0].contains("is above 100000"));
+    let nowhere = "[traces]\nca_file = \"/nowhere\"\n";
+    assert!(mistakes(nowhere, &[])[0].starts_with("desist.toml:2: traces.ca_file: "));
+}
+
+#[cfg(not(feature = "otel"))]
+#[test]
+fn a_program_without_opentelemetry_says_how_to_build_one_with_it() {
+    let found = mistakes("[traces]\nendpoint = \"http://127.0.0.1:4318\"\n", &[]);
+    assert_eq!(
+        found,
+        [
+            "desist.toml:2: traces.endpoint: this program is built without OpenTelemetry. To have it: cargo build --release --features otel"
+        ]
+    );
 }
 
 #[cfg(not(feature = "acme"))]

@@ -17,7 +17,7 @@ mod killed;
 mod ledger;
 mod load;
 mod slow;
-mod syncs;
+pub(crate) mod syncs;
 mod wire;
 
 /// A variable of the environment.

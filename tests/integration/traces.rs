@@ -11,6 +11,7 @@ use std::time::Duration;
 use desist::model::clock::{Clock, Tick};
 use serde_json::{Value, json};
 
+use crate::fire::syncs::Failing;
 use crate::harness::{Engine, PATIENCE, Place, Running, complaint, public_agent};
 use collector::{Collector, Does, Seen};
 
@@ -198,6 +199,24 @@ fn g_033_what_fails_is_an_error() {
     let journal = collector.span("journal", |span| span.is_part_of(&press));
     assert!(journal.is_error);
     assert_eq!(journal.says("error.type"), json!("full"));
+}
+
+#[test]
+fn g_033_a_mail_that_is_not_acknowledged_is_an_error() {
+    let collector = Collector::start();
+    let running = traced(&collector, "");
+    let journal = running.place().data_dir().join("journal.sqlite-wal");
+    let failing = Failing::begin(&running, &[&journal], "1+");
+    let reply = running.deliver("a@fbl.example", "fbl@fb.example.com", "Subject: a\n\nb\n");
+    assert!(reply.starts_with("451"), "{reply}");
+    failing.end();
+    let mail = collector.span("a mail", |span| span.name == "smtp message");
+    assert!(mail.is_error);
+    assert_eq!(mail.says("desist.smtp.reply_code"), json!(451));
+    assert_eq!(mail.says("error.type"), json!("451"));
+    assert_eq!(mail.says("desist.receipt"), Value::Null);
+    let journal = collector.span("journal", |span| span.is_part_of(&mail));
+    assert_eq!(journal.says("error.type"), json!("failed"));
 }
 
 #[test]

@@ -11,11 +11,11 @@ use super::rounds;
 use crate::harness::{Engine, Place, Running, complaint};
 
 /// Lets syncs of some files fail for as long as this lives.
-struct Failing(Child);
+pub(crate) struct Failing(Child);
 
 impl Failing {
     /// `when` as strace's `inject=…:when=` has it.
-    fn begin(running: &Running, files: &[&Path], when: &str) -> Self {
+    pub(crate) fn begin(running: &Running, files: &[&Path], when: &str) -> Self {
         let mut command = Command::new("strace");
         command.args(["-f", "-p", &running.pid().to_string()]);
         for file in files {
@@ -39,7 +39,7 @@ impl Failing {
     }
 
     /// Syncs work again.
-    fn end(mut self) {
+    pub(crate) fn end(mut self) {
         // It lets go of the process before it ends.
         super::instance::signal("INT", &[self.0.id()]);
         self.0.wait().unwrap();
