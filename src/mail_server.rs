@@ -159,6 +159,10 @@ async fn deliver(parts: &Parts, peer: IpAddr, message: Message) -> Delivered {
     let secured = message.protocol.ends_with('S');
     let took = || parts.clock.tick().since(message.begun);
     let span = parts.traces.message(octets, secured, took);
+    if let [(_, only)] = message.recipients.as_slice() {
+        let token = only.token.as_ref();
+        span.tenant(token.map(|it| it.fields.tenant).or(only.mailbox.tenant));
+    }
     let mail = Mail {
         peer,
         hello: message.hello,

@@ -358,9 +358,11 @@ fn g_033_a_mail_is_a_span_from_its_content_to_its_answer() {
 fn g_033_a_mail_over_tls_says_so() {
     let collector = Collector::start();
     let running = traced(&collector, "");
+    let token = running.mint(1, &["private@example.net"])[0].0.clone();
     let sent = Command::new("swaks")
         .args(["--server", &running.smtp.to_string(), "--tls"])
-        .args(["--from", "staff@fbl.example", "--to", "fbl@fb.example.com"])
+        .args(["--from", "private@example.net"])
+        .args(["--to", &format!("u-{token}@fb.example.com")])
         .output()
         .expect("swaks is installed (scripts/test installs it)");
     assert!(
@@ -370,6 +372,7 @@ fn g_033_a_mail_over_tls_says_so() {
     );
     let mail = collector.span("a mail", |span| span.name == "smtp message");
     assert_eq!(mail.says("tls.established"), json!(true));
+    assert_eq!(mail.says("desist.tenant"), json!(1));
 }
 
 #[test]
