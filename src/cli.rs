@@ -196,6 +196,12 @@ fn play(demo: demo::Demo) -> Result<ExitCode, String> {
 
 fn lint(args: &lint::LintArgs, file: Option<&std::path::Path>) -> Result<ExitCode, String> {
     let config = Config::load_here(file).map_err(|errors| errors.to_string())?;
+    if file.is_none() && config.domains() == ["localhost"] {
+        complain(
+            "without the server's config (--config FILE) mails are judged as if the domain \
+             localhost alone were served",
+        );
+    }
     let keys = runtime()?.block_on(lint::Keys::at_hand(&config));
     let mut out = io::BufWriter::new(io::stdout());
     match args.run(&keys, &mut out) {

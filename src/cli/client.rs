@@ -1,7 +1,7 @@
 //! The API as the command line sees it: where it is, with which key, and what it answers.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -61,7 +61,8 @@ pub(super) enum ClientError {
     NotAsked(Box<Self>),
     /// Nothing says where the server is.
     #[error(
-        "no server found: {path} cannot be read ({cause}); start `desist serve`, or give --url"
+        "no server found: {path} cannot be read ({cause}); start `desist serve`, say by --config FILE \
+         or DESIST_DATA_DIR where its data is, or give --url"
     )]
     NoListening {
         /// Where its address was looked for.
@@ -80,6 +81,11 @@ pub(super) enum ClientError {
         /// What kept it from being read.
         cause: io::Error,
     },
+    /// The key at hand is another server's.
+    #[error(
+        "{0} is not the server of this data folder, whose key is not sent there; give --api-key"
+    )]
+    KeyOfAnother(String),
     /// The certificates cannot be used.
     #[error("--ca-file {path}: {cause}")]
     CaFile {
@@ -218,7 +224,11 @@ impl ClientArgs {
         };
         let key = match &self.api_key {
             Some(key) => key.clone(),
-            None => key_file(&data_dir.join("admin.key"))?,
+            None if self.url.is_none() || is_here(&base, data_dir) => {
+                key_file(&data_dir.join("admin.key"))?
+            }
+            // Whoever answers there would be given everything.
+            None => return Err(ClientError::KeyOfAnother(base)),
         };
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
@@ -593,6 +603,17 @@ fn with_scheme(url: &str) -> Result<&str, ClientError> {
     }
 }
 
+/// Whether the API of this base can only be that of the data folder, or of somebody on this machine.
+fn is_here(base: &str, data_dir: &Path) -> bool {
+    if listening(&data_dir.join("listening")).is_ok_and(|own| own == base) {
+        return true;
+    }
+    let uri: Option<http::Uri> = base.parse().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    host.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback())
+}
+
 /// The API's base from the file that the server writes: its first line `listening api HOST:PORT`.
 fn listening(path: &Path) -> Result<String, ClientError> {
     let text = std::fs::read_to_string(path).map_err(|cause| ClientError::NoListening {
@@ -649,6 +670,28 @@ fn trust(path: &Path) -> Result<TlsConfig, ClientError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_key_at_hand_goes_to_its_own_server_alone() {
+        let folder = std::env::temp_dir().join(format!("desist-is-here-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("listening"), "listening api 192.0.2.1:8080\n").unwrap();
+        for (base, here) in [
+            ("http://192.0.2.1:8080", true),
+            ("http://127.0.0.1:9191", true),
+            ("https://[::1]:8443", true),
+            ("http://LocalHost:8080", true),
+            ("http://192.0.2.1:8081", false),
+            ("https://192.0.2.1:8080", false),
+            ("http://desist.example.com", false),
+            ("http://localhost.example.com:8080", false),
+            ("http://127.0.0.1@desist.example.com:8080", false),
+            ("http://", false),
+        ] {
+            assert_eq!(is_here(base, &folder), here, "{base}");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn the_listening_file_has_one_form() {

@@ -107,7 +107,8 @@ impl DoctorArgs {
             if worldly(domain) {
                 findings.extend(dns.domain(domain, &expected).await);
             } else {
-                let says = "no name that the world can know: set smtp.domains";
+                let says = "no name that the world can know: set smtp.domains, or give \
+                     the server's config by --config FILE";
                 findings.push(Finding::warn(format!("domain {domain}"), says));
             }
         }

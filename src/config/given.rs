@@ -83,12 +83,24 @@ pub(super) fn from_file(path: &Path, mistakes: &mut Vec<Mistake>) -> Table {
         }
     };
     let lines = Lines { text: &text, file };
-    let (table, errors) = DeTable::parse_recoverable(&text);
+    let (table, mut errors) = DeTable::parse_recoverable(&text);
+    // Where something is left open, all that follows is guessed: what was first found is told, and
+    // what is open.
+    let is_open = |error: &toml::de::Error| error.message().starts_with("unclosed");
+    let is_guessed = errors.iter().any(is_open);
+    if is_guessed {
+        errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
+        let mut is_first = true;
+        errors.retain(|error| std::mem::take(&mut is_first) || is_open(error));
+    }
     mistakes.extend(errors.iter().map(|error| Mistake {
         source: lines.source(error.span().map_or(0, |span| span.start)),
         key: String::new(),
         text: error.message().to_owned(),
     }));
+    if is_guessed {
+        return Table::empty();
+    }
     lines.table(table.get_ref(), whole)
 }
 

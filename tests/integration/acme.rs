@@ -186,8 +186,10 @@ fn what_was_refused_is_not_tried_again_at_once_not_even_after_a_restart() {
     authority.refuses(true);
     let running = start(place(&authority, ""), &authority);
     ended(&running, "failed");
-    let log = running.log();
-    assert!(log.contains("was not found to be ours"), "{log}");
+    // It is counted, then told.
+    until(&running, "it says why", || {
+        running.log().contains("was not found to be ours")
+    });
     let first = attempts(&running.place().data_dir());
     assert_eq!(first["failures"], 1);
     authority.refuses(false);

@@ -268,6 +268,19 @@ fn all_mistakes_are_found_at_once_each_with_key_and_place() {
 }
 
 #[test]
+fn what_is_left_open_is_one_mistake_and_not_all_that_follows() {
+    let text = "[smtp]\ndomains = [\"fb.example.com\"\nhostname = \"fb.example.com\"\n\n\
+        [public]\nlisten = [\"127.0.0.1:0\"]\nurl = 7\n";
+    assert_eq!(
+        mistakes(text, &[]),
+        [
+            "desist.toml:3: missing comma between array elements, expected `,`",
+            "desist.toml:7: unclosed array, expected `]`",
+        ]
+    );
+}
+
+#[test]
 fn rules_between_settings_are_checked() {
     let cases = [
         (
