@@ -30,7 +30,7 @@
 //! |---|---|---|
 //! | L0 | [`model`] | the words of the system as values |
 //! | L1 | [`token`] · [`report`] · [`smtp`] · [`judge`] · [`lint`] | pure: bytes and values in, values out |
-//! | L2 | [`metrics`] · [`traces`] · [`store`] · [`journal`] · [`index`] | what is kept |
+//! | L2 | `trust` · [`metrics`] · [`traces`] · [`store`] · [`journal`] · [`index`] | what is kept |
 //! | L3 | [`app`] | what desist does, without protocol types |
 //! | L4 | [`net`] · `acme` | accepting, TLS, stopping; certificates, with the feature `acme` |
 //! | L5 | [`mail_server`] · [`lookup_server`] · [`http`] | the doors, and the listener that mail servers ask |
@@ -180,3 +180,4 @@ pub mod store;
 pub mod telemetry;
 pub mod token;
 pub mod traces;
+mod trust;

@@ -20,6 +20,7 @@ use crate::model::digest::Digest;
 use crate::model::directory::{Directory, DirectoryChange};
 use crate::model::mailbox::{Mailbox, Role};
 use crate::model::receipt::{Arrival, Door, Envelope, Receipt, ReceiptId};
+use crate::report::page::{Pressed, pressed};
 use crate::smtp::recipients::{Accepted, Served};
 use crate::token::finder;
 use crate::token::keyring::Keyring;
@@ -279,7 +280,11 @@ impl Reception {
             self.0.metrics.refusal(Door::OneClick, Refusal::TokenRate);
             return Ok(None);
         };
-        let (token, is_plain, visit) = (kept.token.text.clone(), kept.is_plain(), kept.visit());
+        let token = kept.token.text.clone();
+        let (is_plain, visit) = match pressed(&kept.body) {
+            Pressed::Unsubscribe { visit } => (visit.is_none(), visit),
+            Pressed::Undo { .. } => (false, None),
+        };
         self.commit_click(kept, at, span).await?;
         self.0
             .rate

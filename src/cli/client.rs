@@ -4,15 +4,15 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::HEXUPPER;
 use serde_json::Value;
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::TlsConfig;
 use ureq::{Agent, Body, SendBody};
 
 use crate::model::hidden::harmless;
+use crate::trust;
 
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -33,7 +33,7 @@ pub(super) struct ClientArgs {
     /// looked up in the data folder
     #[arg(long, global = true, env = "DESIST_URL", value_name = "URL")]
     pub(super) url: Option<String>,
-    /// API key; without it the one in the data folder
+    /// API key; without it the one in the data folder, for its own server and this machine alone
     #[arg(
         long,
         global = true,
@@ -237,7 +237,7 @@ impl ClientArgs {
             .timeout_global(Some(PATIENCE));
         if base.starts_with("https:") {
             let path = self.ca_file.as_deref().ok_or(ClientError::NoCaFile)?;
-            config = config.tls_config(trust(path)?);
+            config = config.tls_config(trusting(path)?);
         }
         let agent = config.build().new_agent();
         let tenant = self.tenant.clone();
@@ -645,26 +645,12 @@ fn key_file(path: &Path) -> Result<String, ClientError> {
     })
 }
 
-fn trust(path: &Path) -> Result<TlsConfig, ClientError> {
-    let wrong = |cause: String| ClientError::CaFile {
+fn trusting(path: &Path) -> Result<TlsConfig, ClientError> {
+    let roots = trust::in_file(path).map_err(|cause| ClientError::CaFile {
         path: path.to_owned(),
         cause,
-    };
-    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    let mut certificates = Vec::new();
-    for item in parse_pem(&pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(|error| wrong(error.to_string()))? {
-            certificates.push(certificate);
-        }
-    }
-    if certificates.is_empty() {
-        return Err(wrong("no certificate in it".to_owned()));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::Specific(Arc::new(certificates)))
-        .unversioned_rustls_crypto_provider(provider)
-        .build())
+    })?;
+    Ok(trust::believing(roots))
 }
 
 #[cfg(test)]
@@ -673,8 +659,8 @@ mod tests {
 
     #[test]
     fn the_key_at_hand_goes_to_its_own_server_alone() {
-        let folder = std::env::temp_dir().join(format!("desist-is-here-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
         std::fs::write(folder.join("listening"), "listening api 192.0.2.1:8080\n").unwrap();
         for (base, here) in [
             ("http://192.0.2.1:8080", true),
@@ -688,9 +674,8 @@ mod tests {
             ("http://127.0.0.1@desist.example.com:8080", false),
             ("http://", false),
         ] {
-            assert_eq!(is_here(base, &folder), here, "{base}");
+            assert_eq!(is_here(base, folder), here, "{base}");
         }
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

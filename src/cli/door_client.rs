@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::Agent;
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::RootCerts;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+use crate::trust;
 
 /// How long a door may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -113,7 +115,8 @@ pub(super) fn click(door: SocketAddr, path: &str, tls: &Tls) -> Result<u16, Stri
     let url = match tls {
         Tls::Off => format!("http://{door}{path}"),
         Tls::Trusting { host, roots } => {
-            config = config.tls_config(trusting(roots)?);
+            let roots = RootCerts::Specific(Arc::new(trust::in_pem(roots)?));
+            config = config.tls_config(trust::believing(roots));
             format!("https://{host}:{}{path}", door.port())
         }
     };
@@ -125,20 +128,6 @@ pub(super) fn click(door: SocketAddr, path: &str, tls: &Tls) -> Result<u16, Stri
         .send("List-Unsubscribe=One-Click")
         .map_err(|error| error.to_string())?;
     Ok(response.status().as_u16())
-}
-
-fn trusting(pem: &[u8]) -> Result<TlsConfig, String> {
-    let mut roots = Vec::new();
-    for item in parse_pem(pem) {
-        if let PemItem::Certificate(root) = item.map_err(|error| error.to_string())? {
-            roots.push(root);
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::Specific(Arc::new(roots)))
-        .unversioned_rustls_crypto_provider(provider)
-        .build())
 }
 
 /// Every name is at this address.

@@ -83,6 +83,11 @@ impl Keys {
         }
     }
 
+    /// Whether there is a store whose tokens are known.
+    pub(super) const fn are_found(&self) -> bool {
+        self.found.is_some()
+    }
+
     fn own(&self) -> Option<Own<'_>> {
         let (directory, keyring) = self.found.as_ref()?;
         Some(Own {

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::given::Given;
 use super::setting::{Setting, quoted, text};
-use super::values::SecretFile;
+use super::values::{SecretFile, names_server};
 
 /// The URL of an authority's directory: `https:`, with its path (RFC 8555 §6.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +28,7 @@ impl Setting for DirectoryUrl {
     fn read(given: &Given) -> Result<Self, String> {
         let text = text(given)?;
         let uri: Option<http::Uri> = text.parse().ok();
-        let valid = uri.is_some_and(|uri| {
-            uri.scheme_str() == Some("https")
-                && uri
-                    .authority()
-                    .is_some_and(|at| !at.host().is_empty() && !at.as_str().contains('@'))
-        });
+        let valid = uri.is_some_and(|uri| names_server(&uri, &["https"]));
         if valid && !text.contains('#') {
             Ok(Self(text.to_owned()))
         } else {

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::given::Given;
 use super::setting::{Setting, kind, quoted, text};
-use super::values::SecretFile;
+use super::values::{SecretFile, names_server};
 use crate::traces::Ratio;
 
 /// The base of a collector's URLs: `http:` or `https:`, without trailing slash.
@@ -28,13 +28,8 @@ impl Setting for CollectorUrl {
             return Err(format!("wants the collector's base: {SPANS} is appended"));
         }
         let uri: Option<http::Uri> = text.parse().ok();
-        let valid = uri.is_some_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https"))
-                && uri.query().is_none()
-                && uri
-                    .authority()
-                    .is_some_and(|at| !at.host().is_empty() && !at.as_str().contains('@'))
-        });
+        let valid =
+            uri.is_some_and(|uri| names_server(&uri, &["http", "https"]) && uri.query().is_none());
         if valid && !text.contains('#') {
             Ok(Self(text.to_owned()))
         } else {

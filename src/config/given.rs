@@ -84,9 +84,12 @@ pub(super) fn from_file(path: &Path, mistakes: &mut Vec<Mistake>) -> Table {
     };
     let lines = Lines { text: &text, file };
     let (table, mut errors) = DeTable::parse_recoverable(&text);
-    // Where something is left open, all that follows is guessed: what was first found is told, and
-    // what is open.
-    let is_open = |error: &toml::de::Error| error.message().starts_with("unclosed");
+    // Where a value is left open, all that follows is guessed: what was first found is told, and
+    // what is open. (A table's name ends with its line.)
+    let is_open = |error: &toml::de::Error| {
+        let open = ["unclosed array,", "unclosed inline table"];
+        open.iter().any(|begin| error.message().starts_with(begin))
+    };
     let is_guessed = errors.iter().any(is_open);
     if is_guessed {
         errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));

@@ -207,10 +207,7 @@ impl Setting for PublicUrl {
         let text = text(given)?;
         let uri: Option<http::Uri> = text.parse().ok();
         let valid = uri.as_ref().is_some_and(|uri| {
-            matches!(uri.scheme_str(), Some("https" | "http"))
-                && uri
-                    .authority()
-                    .is_some_and(|at| !at.host().is_empty() && !at.as_str().contains('@'))
+            names_server(uri, &["https", "http"])
                 && uri.path_and_query().is_none_or(|path| path == "/")
         });
         if valid && !text.contains('#') {
@@ -225,6 +222,14 @@ impl Setting for PublicUrl {
     fn written(&self) -> Option<String> {
         Some(quoted(&self.0))
     }
+}
+
+/// Whether a URL has one of these schemes, and a host without a user before it.
+pub(super) fn names_server(uri: &http::Uri, schemes: &[&str]) -> bool {
+    uri.scheme_str().is_some_and(|one| schemes.contains(&one))
+        && uri
+            .authority()
+            .is_some_and(|at| !at.host().is_empty() && !at.as_str().contains('@'))
 }
 
 /// Where the store is. May hold a password: never printed.

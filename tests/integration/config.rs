@@ -281,6 +281,14 @@ fn what_is_left_open_is_one_mistake_and_not_all_that_follows() {
 }
 
 #[test]
+fn a_table_s_name_that_is_left_open_hides_no_other_mistake() {
+    let text = "[smtp\nhostname = 7\n\n[public]\nport = 1\n";
+    let found = mistakes(text, &[]);
+    assert_eq!(found[0], "desist.toml:1: unclosed table, expected `]`");
+    assert!(found.len() > 1, "{found:?}");
+}
+
+#[test]
 fn rules_between_settings_are_checked() {
     let cases = [
         (

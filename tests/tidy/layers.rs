@@ -3,13 +3,14 @@
 use crate::source::{File, Finding};
 
 /// Modules from the lowest to the highest. Those of one entry do not use each other.
-const ORDER: [&[&str]; 20] = [
+const ORDER: [&[&str]; 21] = [
     &["model"],
     &["token"],
     &["report"],
     &["smtp"],
     &["judge"],
     &["lint"],
+    &["trust"],
     &["metrics"],
     &["traces"],
     &["store"],

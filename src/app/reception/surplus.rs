@@ -17,7 +17,6 @@ use crate::model::mailbox::Role;
 use crate::model::receipt::Receipt;
 use crate::model::suppression::{Reason, Scope, SuppressionKey};
 use crate::report::page::{Pressed, pressed};
-use crate::token::undo::Visit;
 use crate::token::wire::{Fields, Token};
 
 /// What becomes of a mail beyond its token's share.
@@ -42,14 +41,6 @@ impl Click {
     /// Whether no visit of the page made it, so that no undo takes it back.
     pub(super) fn is_plain(&self) -> bool {
         matches!(pressed(&self.body), Pressed::Unsubscribe { visit: None })
-    }
-
-    /// The visit of the page that made it.
-    pub(super) fn visit(&self) -> Option<Visit> {
-        match pressed(&self.body) {
-            Pressed::Unsubscribe { visit } => visit,
-            Pressed::Undo { .. } => None,
-        }
     }
 }
 

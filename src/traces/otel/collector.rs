@@ -3,8 +3,6 @@
 //! A batch is sent once. One that is not taken is lost: what is late is worth little, and to keep it
 //! would take room from what comes.
 
-use std::sync::Arc;
-
 use http::header::CONTENT_TYPE;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -16,11 +14,12 @@ use opentelemetry_sdk::resource::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use prost::Message as _;
 use ureq::Agent;
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::RootCerts;
 
 use super::queue::Queue;
 use crate::metrics::SpanResult;
 use crate::traces::{Settings, StartError};
+use crate::trust;
 
 /// How it is reached.
 #[derive(Debug)]
@@ -53,7 +52,7 @@ impl Collector {
             .max_redirects(0)
             .user_agent(concat!("desist/", env!("CARGO_PKG_VERSION")))
             .timeout_global(Some(settings.timeout))
-            .tls_config(trust(&settings)?)
+            .tls_config(trust::believing(roots(&settings)?))
             .build();
         Ok(Self {
             agent: config.new_agent(),
@@ -113,31 +112,12 @@ impl SpanExporter for Collector {
 }
 
 /// By which certificates a collector is believed.
-fn trust(settings: &Settings) -> Result<TlsConfig, StartError> {
-    let roots = match &settings.ca_file {
-        None => RootCerts::WebPki,
-        Some(path) => {
-            let wrong = |why: String| StartError::CaFile {
-                path: path.clone(),
-                why,
-            };
-            let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-            let mut certificates = Vec::new();
-            for item in parse_pem(&pem) {
-                let item = item.map_err(|error| wrong(error.to_string()))?;
-                if let PemItem::Certificate(certificate) = item {
-                    certificates.push(certificate);
-                }
-            }
-            if certificates.is_empty() {
-                return Err(wrong("no certificate in it".to_owned()));
-            }
-            RootCerts::Specific(Arc::new(certificates))
-        }
+fn roots(settings: &Settings) -> Result<RootCerts, StartError> {
+    let Some(path) = &settings.ca_file else {
+        return Ok(RootCerts::WebPki);
     };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(TlsConfig::builder()
-        .root_certs(roots)
-        .unversioned_rustls_crypto_provider(provider)
-        .build())
+    trust::in_file(path).map_err(|why| StartError::CaFile {
+        path: path.clone(),
+        why,
+    })
 }
