@@ -8,7 +8,7 @@ use crate::model::address::Address;
 use crate::model::bounce::{Action, Stage};
 
 /// Octets of a status part that are read.
-const MAX_STATUS_PART: usize = 256 * 1024;
+pub const MAX_STATUS_PART: usize = 256 * 1024;
 
 /// Octets of a returned mail that are read: its header.
 const MAX_RETURNED: usize = 64 * 1024;

@@ -5,7 +5,7 @@ use desist::judge::bounce::assess;
 use desist::judge::summary;
 use desist::model::bounce::{Action, Severity};
 use desist::report::reply::MAX_REPLY;
-use desist::report::status::{Delivery, MAX_RECIPIENTS, Outcome};
+use desist::report::status::{Delivery, MAX_RECIPIENTS, MAX_STATUS_PART, Outcome};
 use desist::report::{What, read};
 
 /// Mails with notices, bounces and what only looks like them.
@@ -75,9 +75,15 @@ fn sound(outcome: &Outcome, delivery: &Delivery) {
 /// The blocks of the input in one notification, forwards and backwards.
 fn order_means_nothing(input: &[u8]) {
     let text = String::from_utf8_lossy(input).replace('\r', "");
-    let blocks: Vec<&str> = text.split("\n\n").filter(|block| is_block(block)).collect();
+    let blocks = text.split("\n\n").filter(|block| is_block(block));
     // Of more than are read it does matter which come first.
-    let blocks = blocks.get(..500).unwrap_or(&blocks).to_vec();
+    // 64: the first field.
+    let mut left = MAX_STATUS_PART - 64;
+    let fits = |block: &&str| {
+        left = left.saturating_sub(block.len() + 2);
+        left > 0
+    };
+    let blocks: Vec<&str> = blocks.take(500).take_while(fits).collect();
     let notification = |blocks: &[&str]| {
         let head = "From: MAILER-DAEMON@b.example\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; b.example\n\n";
         let raw = format!("{head}{}\n", blocks.join("\n\n"));
