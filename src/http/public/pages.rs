@@ -169,7 +169,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Says that it was taken back.
+    /// Says that it was taken back. Whether another opt-out stands all the same is settled in the
+    /// store, behind the journal, which is not waited for here: so it is said to everybody.
     pub(super) fn undone(&self) -> Page {
         let texts = &self.spoken.texts;
         self.notice(&texts.undone_title, &texts.undone)

@@ -119,6 +119,26 @@ fn no_other_suppression_is_touched() {
     });
 }
 
+// C-047
+#[test]
+fn an_opt_out_since_the_press_stands_and_the_page_says_so() {
+    on_both(|running| {
+        let address = "since@example.net";
+        let path = path_for(running, 1, address);
+        let done = opted_out(running, &path, address);
+        let (status, _) = running.curl(&path, &["--data", "List-Unsubscribe=One-Click"]);
+        assert_eq!(status, 200);
+        running.drained();
+        let (status, undone) = press(running, &path, &fields(&done));
+        assert_eq!(status, 200);
+        running.drained();
+        assert!(running.check(address, Some(1)).is_some(), "nobody undid it");
+        let said =
+            "If you have also unsubscribed at another time or in another way, that remains so.";
+        assert!(undone.contains(said), "{undone}");
+    });
+}
+
 #[test]
 fn pressed_twice_is_one_visit() {
     let running = titled(Place::new(Engine::Sqlite).unwrap());

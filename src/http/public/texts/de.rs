@@ -17,7 +17,7 @@ pub(super) const TEXTS: Texts<&str> = Texts {
     undo_hint: "War das ein Versehen? Sie können es hier innerhalb einer Stunde rückgängig machen.",
     undo_button: "Rückgängig machen",
     undone_title: "Rückgängig gemacht",
-    undone: "Was Sie eben auf dieser Seite getan haben, ist rückgängig gemacht. Wenn Sie sich schon früher abgemeldet hatten, bleibt es dabei. Sie können diese Seite schließen.",
+    undone: "Was Sie eben auf dieser Seite getan haben, ist rückgängig gemacht. Wenn Sie sich auch zu einer anderen Zeit oder auf anderem Weg abgemeldet haben, bleibt es dabei. Sie können diese Seite schließen.",
     late_title: "Das lässt sich nicht mehr rückgängig machen",
     late: "Das ist nur innerhalb einer Stunde möglich, auf der Seite, auf der Sie sich abgemeldet haben. Es wurde nichts geändert.",
     missing_title: "Seite nicht gefunden",

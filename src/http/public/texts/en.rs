@@ -17,7 +17,7 @@ pub(super) const TEXTS: Texts<&str> = Texts {
     undo_hint: "Was this a mistake? You can undo it here within one hour.",
     undo_button: "Undo",
     undone_title: "Undone",
-    undone: "What you have just done on this page has been undone. If you had unsubscribed before, that remains so. You can close this page.",
+    undone: "What you have just done on this page has been undone. If you have also unsubscribed at another time or in another way, that remains so. You can close this page.",
     late_title: "This can no longer be undone",
     late: "It can be undone within one hour, on the page where you unsubscribed. Nothing has been changed.",
     missing_title: "Page not found",

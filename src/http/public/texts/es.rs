@@ -17,7 +17,7 @@ pub(super) const TEXTS: Texts<&str> = Texts {
     undo_hint: "¿Ha sido un error? Puede deshacerlo aquí durante una hora.",
     undo_button: "Deshacer",
     undone_title: "Deshecho",
-    undone: "Se ha deshecho lo que acaba de hacer en esta página. Si ya se había dado de baja antes, esa baja se mantiene. Puede cerrar esta página.",
+    undone: "Se ha deshecho lo que acaba de hacer en esta página. Si también se ha dado de baja en otro momento o por otra vía, esa baja se mantiene. Puede cerrar esta página.",
     late_title: "Ya no se puede deshacer",
     late: "Solo se puede deshacer durante una hora, en la página en la que se dio de baja. No se ha cambiado nada.",
     missing_title: "Página no encontrada",

@@ -17,7 +17,7 @@ pub(super) const TEXTS: Texts<&str> = Texts {
     undo_hint: "C’était une erreur\u{a0}? Vous pouvez annuler ici pendant une heure.",
     undo_button: "Annuler le désabonnement",
     undone_title: "Désabonnement annulé",
-    undone: "Ce que vous venez de faire sur cette page a été annulé. Si vous aviez déjà demandé un désabonnement auparavant, il reste valable. Vous pouvez fermer cette page.",
+    undone: "Ce que vous venez de faire sur cette page a été annulé. Si vous avez aussi demandé un désabonnement à un autre moment ou d’une autre manière, il reste valable. Vous pouvez fermer cette page.",
     late_title: "Il n’est plus possible d’annuler",
     late: "L’annulation est possible pendant une heure, sur la page où vous avez demandé le désabonnement. Rien n’a été modifié.",
     missing_title: "Page introuvable",

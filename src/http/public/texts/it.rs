@@ -17,7 +17,7 @@ pub(super) const TEXTS: Texts<&str> = Texts {
     undo_hint: "È stato un errore? Può ripristinare l’iscrizione qui entro un’ora.",
     undo_button: "Ripristina l’iscrizione",
     undone_title: "Operazione annullata",
-    undone: "Quanto ha appena fatto in questa pagina è stato annullato. Se aveva già annullato l’iscrizione in precedenza, questo resta valido. Può chiudere questa pagina.",
+    undone: "Quanto ha appena fatto in questa pagina è stato annullato. Se ha annullato l’iscrizione anche in un altro momento o in un altro modo, questo resta valido. Può chiudere questa pagina.",
     late_title: "Non è più possibile ripristinare l’iscrizione",
     late: "È possibile farlo entro un’ora, nella pagina in cui ha annullato l’iscrizione. Non è stato modificato nulla.",
     missing_title: "Pagina non trovata",

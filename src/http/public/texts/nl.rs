@@ -17,7 +17,7 @@ pub(super) const TEXTS: Texts<&str> = Texts {
     undo_hint: "Was dit een vergissing? U kunt het hier binnen een uur ongedaan maken.",
     undo_button: "Ongedaan maken",
     undone_title: "Ongedaan gemaakt",
-    undone: "Wat u zojuist op deze pagina hebt gedaan, is ongedaan gemaakt. Als u zich al eerder had afgemeld, blijft dat zo. U kunt deze pagina sluiten.",
+    undone: "Wat u zojuist op deze pagina hebt gedaan, is ongedaan gemaakt. Als u zich ook op een ander moment of op een andere manier hebt afgemeld, blijft dat zo. U kunt deze pagina sluiten.",
     late_title: "Dit kan niet meer ongedaan worden gemaakt",
     late: "Dat kan alleen binnen een uur, op de pagina waarop u zich hebt afgemeld. Er is niets gewijzigd.",
     missing_title: "Pagina niet gevonden",

@@ -17,7 +17,7 @@ pub(super) const TEXTS: Texts<&str> = Texts {
     undo_hint: "To pomyłka? Przez godzinę można to tutaj cofnąć.",
     undo_button: "Cofnij",
     undone_title: "Cofnięto",
-    undone: "Czynność wykonana przed chwilą na tej stronie została cofnięta. Jeśli zrezygnowali Państwo z subskrypcji już wcześniej, tamta rezygnacja pozostaje w mocy. Mogą Państwo zamknąć tę stronę.",
+    undone: "Czynność wykonana przed chwilą na tej stronie została cofnięta. Jeśli zrezygnowali Państwo z subskrypcji także w innym czasie lub w inny sposób, tamta rezygnacja pozostaje w mocy. Mogą Państwo zamknąć tę stronę.",
     late_title: "Nie można już tego cofnąć",
     late: "Cofnięcie jest możliwe przez godzinę, na stronie, na której zrezygnowali Państwo z subskrypcji. Niczego nie zmieniono.",
     missing_title: "Nie znaleziono strony",

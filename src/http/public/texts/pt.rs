@@ -17,7 +17,7 @@ pub(super) const TEXTS: Texts<&str> = Texts {
     undo_hint: "Foi um engano? Pode desfazer aqui no prazo de uma hora.",
     undo_button: "Desfazer",
     undone_title: "Desfeito",
-    undone: "O que acabou de fazer nesta página foi desfeito. Se já tinha deixado de receber e-mails antes, essa escolha mantém-se. Pode fechar esta página.",
+    undone: "O que acabou de fazer nesta página foi desfeito. Se também deixou de receber e-mails noutro momento ou por outra via, essa escolha mantém-se. Pode fechar esta página.",
     late_title: "Já não é possível desfazer",
     late: "Só é possível desfazer no prazo de uma hora, na página em que fez o pedido. Nada foi alterado.",
     missing_title: "Página não encontrada",

@@ -17,7 +17,7 @@ pub(super) const TEXTS: Texts<&str> = Texts {
     undo_hint: "操作有误？您可以在一小时内在此撤销。",
     undo_button: "撤销",
     undone_title: "已撤销",
-    undone: "您刚才在此页面上的操作已撤销。如果您之前已经退订，该退订仍然有效。您可以关闭此页面。",
+    undone: "您刚才在此页面上的操作已撤销。如果您还在其他时间或通过其他方式退订过，该退订仍然有效。您可以关闭此页面。",
     late_title: "已无法撤销",
     late: "只能在一小时内、在您退订时的页面上撤销。未作任何更改。",
     missing_title: "找不到页面",

@@ -17,7 +17,7 @@ pub(super) const TEXTS: Texts<&str> = Texts {
     undo_hint: "按錯了嗎？您可以在一小時內於此處復原。",
     undo_button: "復原",
     undone_title: "已復原",
-    undone: "您剛才在此頁面上的操作已復原。如果您先前已取消訂閱，該設定仍然有效。您可以關閉此頁面。",
+    undone: "您剛才在此頁面上的操作已復原。如果您也曾在其他時間或以其他方式取消訂閱，該設定仍然有效。您可以關閉此頁面。",
     late_title: "已無法復原",
     late: "只能在一小時內、在您取消訂閱時的頁面上復原。未作任何變更。",
     missing_title: "找不到頁面",
