@@ -473,6 +473,14 @@ fn every_spelling_of_the_address_acts() {
         format!("/u/{token}?utm_source=x&y"),
         format!("/u//{token}"),
         format!("/u/{token}%20"),
+        // What mail programs glue to a link, or leave of what stood before it.
+        format!("/u/{token}."),
+        format!("/u/{token})"),
+        format!("/u/{token}%3E"),
+        format!("/u/{token}%3C/a%3E"),
+        format!("/u/{token}xyz"),
+        format!("/u/{token}Unsubscribe"),
+        format!("/u/opaque={token}"),
     ];
     for path in &paths {
         door.curl(path, &["--data", "x"])

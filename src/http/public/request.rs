@@ -7,6 +7,11 @@ use crate::token::finder::percent_decoded;
 /// The text of the token in a path `/u/TOKEN`, with or without slash at its end. Mail software
 /// encodes and decodes links as it likes, so what is percent-encoded is decoded (RFC 3986 §2.1).
 /// `None` if that is no text.
+///
+/// The token is looked for in that text, and whatever else stands there is passed over: a mail
+/// program glues a full stop, a bracket or the next word to a link, and an opt-out that is lost for
+/// it is worse than a link that is read too kindly. It gives nobody more than the link itself: the
+/// MAC must be right, and what counts is the token, not the text around it.
 pub(super) fn token_text(path: &str) -> Option<String> {
     let decoded = percent_decoded(path.strip_prefix("/u/")?.as_bytes());
     Some(
