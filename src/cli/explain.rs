@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::judge::bounce::explain::{Explanation, Language, explain};
+use crate::judge::bounce::explain::{AnswerKind, Explanation, Language, explain_each};
 use crate::judge::bounce::rules::Rules;
 use crate::model::hidden::harmless;
 
@@ -12,10 +12,14 @@ const WIDTH: usize = 96;
 /// Columns of what stands in front.
 const LABEL: usize = 10;
 
+/// Characters of what is explained that are printed above.
+const HEADING: usize = 400;
+
 /// Says what SMTP replies and status codes mean.
 ///
 /// Give a reply or a code as it stands in a log or a bounce, for instance '550 5.7.1 Message refused'
-/// or 5.2.2; several are explained one after the other.
+/// or 5.2.2; several are explained one after the other, and of a whole bounce the answer about each
+/// recipient.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ExplainArgs {
     /// What the server said; without quotes, words that begin no code go on with the text before
@@ -32,8 +36,11 @@ pub(super) struct ExplainArgs {
 impl ExplainArgs {
     /// Prints an explanation of every text.
     pub(super) fn run(&self, rules: &Rules, out: &mut dyn Write) -> io::Result<()> {
-        for (index, text) in joined(&self.texts).iter().enumerate() {
-            let explanation = explain(text, self.lang, rules);
+        let texts = joined(&self.texts);
+        let each = texts
+            .iter()
+            .flat_map(|text| explain_each(text, self.lang, rules));
+        for (index, explanation) in each.enumerate() {
             if self.json {
                 serde_json::to_writer(&mut *out, &explanation).map_err(io::Error::from)?;
                 writeln!(out)?;
@@ -79,7 +86,8 @@ fn is_codes(text: &str) -> bool {
 struct Words {
     labels: [&'static str; 7],
     permanent: [&'static str; 3],
-    severity: [&'static str; 3],
+    without_code: &'static str,
+    empty: &'static str,
     who: [&'static str; 4],
 }
 
@@ -88,15 +96,12 @@ const ENGLISH: Words = Words {
         "code", "means", "lasts", "address", "who acts", "do", "help",
     ],
     permanent: [
-        "permanent: trying again changes nothing",
-        "temporary: it may arrive when tried again",
+        "permanent: this mail is given up",
+        "temporary: this mail may arrive when tried again",
         "not said",
     ],
-    severity: [
-        "dead: stop mailing it",
-        "counts against it: dead if it goes on for weeks",
-        "no fault of the address",
-    ],
+    without_code: "none: judged by its words alone",
+    empty: "(nothing)",
     who: [
         "the recipient",
         "you, the sender",
@@ -108,15 +113,12 @@ const ENGLISH: Words = Words {
 const JAPANESE: Words = Words {
     labels: ["コード", "意味", "永続性", "宛先", "対応者", "対応", "参照"],
     permanent: [
-        "恒久的なエラー（再送しても変わりません）",
+        "恒久的なエラー（このメールは届きません）",
         "一時的なエラー（再送で届く可能性があります）",
         "示されていません",
     ],
-    severity: [
-        "無効なアドレスです。送信を停止してください",
-        "数週間続けば無効とみなします",
-        "アドレスに問題はありません",
-    ],
+    without_code: "なし（文言だけで判定しました）",
+    empty: "（空）",
     who: [
         "受信者",
         "送信者（あなた）",
@@ -130,22 +132,17 @@ fn print(explanation: &Explanation, language: Language, out: &mut dyn Write) -> 
         Language::English => &ENGLISH,
         Language::Japanese => &JAPANESE,
     };
-    let permanent = match explanation.permanent {
+    let pick = |texts: &[&'static str], at: usize| texts.get(at).copied().unwrap_or_default();
+    let lasts = match explanation.permanent {
         Some(true) => 0,
         Some(false) => 1,
         None => 2,
-    };
-    let severity = match explanation.severity.as_str() {
-        "hard" => 0,
-        "soft" => 1,
-        _ => 2,
     };
     let who = ["recipient", "sender", "receiver", "nobody"];
     let who = who
         .iter()
         .position(|who| *who == explanation.who)
         .unwrap_or(3);
-    let pick = |texts: &[&'static str], at: usize| texts.get(at).copied().unwrap_or_default();
     let of_code = |code: Option<String>, meaning: &Option<String>| match (code, meaning) {
         (Some(code), Some(meaning)) => Some(format!("{code}  {meaning}")),
         (code, _) => code,
@@ -159,19 +156,26 @@ fn print(explanation: &Explanation, language: Language, out: &mut dyn Write) -> 
         (Some(provider), Some(help)) => Some(format!("{provider}: {help}")),
         (provider, _) => provider.clone(),
     };
-    let class = format!("{}: {}", explanation.class, explanation.meaning);
+    let refuses = explanation.effect.is_some();
+    let meaning = if refuses {
+        format!("{}: {}", explanation.class, explanation.meaning)
+    } else {
+        explanation.meaning.clone()
+    };
+    let without_code = explanation.answer == AnswerKind::Words;
     let lines = [
         (0, reply),
         (0, status),
-        (1, Some(class)),
+        (0, without_code.then(|| words.without_code.to_owned())),
+        (1, Some(meaning)),
         (1, Some(explanation.why.clone())),
-        (2, Some(pick(&words.permanent, permanent).to_owned())),
-        (3, Some(pick(&words.severity, severity).to_owned())),
-        (4, Some(pick(&words.who, who).to_owned())),
+        (2, refuses.then(|| pick(&words.permanent, lasts).to_owned())),
+        (3, Some(explanation.follows.clone())),
+        (4, refuses.then(|| pick(&words.who, who).to_owned())),
         (5, Some(explanation.next.clone())),
         (6, provider),
     ];
-    writeln!(out, "{}", harmless(&explanation.text))?;
+    writeln!(out, "{}", heading(&explanation.text, words.empty))?;
     let mut before = None;
     for (label, text) in lines {
         let Some(text) = text.filter(|text| !text.is_empty()) else {
@@ -192,6 +196,17 @@ fn print(explanation: &Explanation, language: Language, out: &mut dyn Write) -> 
         }
     }
     Ok(())
+}
+
+/// What is explained, in one line of bounded length.
+fn heading(text: &str, empty: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = harmless(&words.join(" "));
+    match line.char_indices().nth(HEADING) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None if line.is_empty() => empty.to_owned(),
+        None => line,
+    }
 }
 
 /// How wide a text stands: East Asian characters take two columns.
@@ -273,6 +288,52 @@ mod tests {
         assert!(text.contains("  lasts     permanent"), "{text}");
         assert!(text.contains("  who acts  nobody can"), "{text}");
         assert!(lines.iter().all(|line| columns(line) <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn what_is_said_twice_is_printed_once() {
+        for (text, told) in [
+            ("550 5.1.1", "Nobody is at that address."),
+            ("452 4.2.2", "The mailbox holds no more."),
+            ("599 5.9.9", "Nothing says why."),
+        ] {
+            let text = printed(&[text], Language::English, false);
+            assert_eq!(text.matches(told).count(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_without_code_is_no_answer() {
+        for text in [
+            "hello",
+            "",
+            " \n",
+            "please remove me",
+            "the 550 to Main Street",
+        ] {
+            let told = printed(&[text], Language::English, false);
+            let lines: Vec<_> = told.lines().collect();
+            assert!(
+                lines[1].starts_with("  means     No server's answer"),
+                "{told}"
+            );
+            assert!(
+                lines[2..].iter().all(|line| !line.contains("address")),
+                "{told}"
+            );
+        }
+        let told = printed(&["User unknown"], Language::English, false);
+        let lines: Vec<_> = told.lines().collect();
+        assert_eq!(lines[1], "  code      none: judged by its words alone");
+    }
+
+    #[test]
+    fn a_long_text_is_one_line() {
+        let text = format!("550 5.1.1 gone\r\n550 {}", "x ".repeat(2000));
+        let told = printed(&[&text], Language::English, false);
+        let first = told.lines().next().unwrap();
+        assert!(first.starts_with("550 5.1.1 gone 550 x x"), "{first}");
+        assert_eq!(first.chars().count(), HEADING + 1);
     }
 
     #[test]

@@ -26,6 +26,14 @@ pub(super) fn decide(case: &Case, fate: Fate) -> Decision {
     }
 }
 
+/// What follows from what became of a mail, if a bounce token proves it.
+pub(super) fn if_proven(fate: Fate) -> Vec<Effect> {
+    match proven(fate, Proof::Token) {
+        Decision::Verdict(verdict) => verdict.effects,
+        Decision::NeedsAuthentication { .. } => Vec::new(),
+    }
+}
+
 /// How far the receipt is to be believed.
 enum Standing {
     Proven(Proof),

@@ -34,6 +34,9 @@ pub(super) struct ExplainParameters {
 pub(super) struct ExplanationItem {
     /// The answer, as given.
     text: String,
+    /// What it is: `refusal`, by its codes; `words`, a refusal by its words alone; `success`; `none`,
+    /// no server's answer is recognised in it.
+    answer: &'static str,
     /// Its enhanced status code.
     #[schema(required = true)]
     status: Option<String>,
@@ -50,12 +53,18 @@ pub(super) struct ExplanationItem {
     class: &'static str,
     /// `hard`: the address is dead; `soft`: it counts; `none`: no fault of the address.
     severity: &'static str,
-    /// Whether it is final; null if nothing says.
+    /// Whether it is final for the mail; null if nothing says.
     #[schema(required = true)]
     permanent: Option<bool>,
+    /// What a bounce with it does, if its token proves it: `suppress-unless-braked`, `count-soft`
+    /// or `signal`; null if it is no refusal.
+    #[schema(required = true)]
+    effect: Option<&'static str>,
+    /// The same for people; empty if it is no refusal.
+    follows: String,
     /// What the class means.
     meaning: String,
-    /// Why it is taken so.
+    /// Why it is taken so; empty if it is no more than what the class means.
     why: String,
     /// The rule that decided.
     rule: String,
@@ -90,6 +99,7 @@ impl From<Explanation> for ExplanationItem {
     fn from(told: Explanation) -> Self {
         Self {
             text: told.text,
+            answer: told.answer.as_str(),
             status: told.status,
             status_meaning: told.status_meaning,
             smtp_code: told.smtp_code,
@@ -97,6 +107,8 @@ impl From<Explanation> for ExplanationItem {
             class: told.class.as_str(),
             severity: told.severity.as_str(),
             permanent: told.permanent,
+            effect: told.effect,
+            follows: told.follows,
             meaning: told.meaning,
             why: told.why,
             rule: told.rule,
@@ -124,12 +136,15 @@ impl From<Explanation> for ExplanationItem {
     security(("bearer" = ["read"])),
     params(ExplainParameters),
     responses((status = 200, description = "What it means", body = ExplanationItem,
-        example = json!({"text": "452 4.2.2 Mailbox full", "status": "4.2.2",
+        example = json!({"text": "452 4.2.2 Mailbox full", "answer": "refusal", "status": "4.2.2",
             "status_meaning": "Mailbox full", "smtp_code": 452,
             "smtp_meaning": "Too little storage for now", "class": "mailbox-full",
-            "severity": "soft", "permanent": false, "meaning": "The mailbox holds no more.",
-            "why": "The mailbox holds no more.", "rule": "full-code", "who": "recipient",
-            "next": "Try again later; a mailbox that stays full for a month is disused.",
+            "severity": "soft", "permanent": false, "effect": "count-soft",
+            "follows": "not taken for dead: each day that a mail is given up so counts, and weeks \
+                of it stop all mail",
+            "meaning": "The mailbox holds no more.", "why": "", "rule": "full-code",
+            "who": "recipient",
+            "next": "Let the mail be tried again. Only the recipient can make room.",
             "provider": null, "help": null, "mapped": {"sendgrid": "Mailbox Unavailable",
                 "sisimai": "mailboxfull", "kumomta": "QuotaIssues",
                 "powermta": "quota-issues"}})))

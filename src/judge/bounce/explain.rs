@@ -1,16 +1,23 @@
 //! What a server's answer means, for people: in English and Japanese.
+//!
+//! What follows for the address is asked of the table that judges bounces, and what to do follows
+//! from that: the two cannot contradict each other.
 
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::Assessment;
 use super::code::{Code, CodePattern};
 use super::mapping::Mapped;
-use super::rules::Rules;
+use super::rules::{Decided, Rules};
+use crate::judge::bounce_case::of_failure;
+use crate::judge::delivery;
 use crate::model::bounce::{Action, BounceClass, Severity};
+use crate::model::event::Effect;
 use crate::model::words::words;
-use crate::report::reply;
 use crate::report::status::{Delivery, Outcome};
+use crate::report::{self, reply};
 
 /// The texts.
 const EMBEDDED: &str = include_str!("../explain.toml");
@@ -37,11 +44,27 @@ impl Language {
     }
 }
 
+words! {
+    /// What a text is, as an answer.
+    pub enum AnswerKind as "answer" {
+        /// A code refuses.
+        Refusal = "refusal",
+        /// It has no code, but words that are known of refusals.
+        Words = "words",
+        /// Its code takes the mail, or the next part of it.
+        Success = "success",
+        /// No server's answer is recognised in it.
+        None = "none",
+    }
+}
+
 /// What an answer means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// The answer, as given.
     pub text: String,
+    /// What it is, as an answer.
+    pub answer: AnswerKind,
     /// Its enhanced status code.
     pub status: Option<String>,
     /// What the registry says of that code.
@@ -54,9 +77,14 @@ pub struct Explanation {
     pub class: BounceClass,
     /// What it says about the address.
     pub severity: Severity,
-    /// Whether it is final; `None` if it is no refusal, or nothing says.
+    /// Whether it is final for the mail; `None` if it is no refusal, or nothing says.
     pub permanent: Option<bool>,
-    /// What the class means.
+    /// What a bounce with it does, if its token proves it: the name of an effect. `None` if it is no
+    /// refusal.
+    pub effect: Option<&'static str>,
+    /// The same for people: what follows for the address. Empty where nothing does.
+    pub follows: String,
+    /// What the class means, or what it is instead of a refusal.
     pub meaning: String,
     /// Why it is taken so.
     pub why: String,
@@ -79,9 +107,35 @@ pub struct Explanation {
 struct Texts {
     #[expect(dead_code, reason = "for people and for later forms of the file")]
     version: u32,
+    answer: Vec<AnswerText>,
+    effect: Vec<EffectText>,
     class: Vec<ClassText>,
     reply: Vec<ReplyText>,
     code: Vec<CodeText>,
+}
+
+/// What is no refusal.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnswerText {
+    answer: AnswerKind,
+    en: String,
+    ja: String,
+    next_en: String,
+    next_ja: String,
+}
+
+/// What a refusal does to the address, and what to do with it and with the mail.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EffectText {
+    effect: String,
+    en: String,
+    ja: String,
+    temporary_en: String,
+    temporary_ja: String,
+    permanent_en: String,
+    permanent_ja: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -113,6 +167,24 @@ struct CodeText {
 
 static TEXTS: LazyLock<Texts> = LazyLock::new(|| toml::from_str(EMBEDDED).unwrap_or_default());
 
+impl Language {
+    fn pick(self, en: &str, ja: &str) -> String {
+        match self {
+            Self::Japanese if !ja.is_empty() => ja.to_owned(),
+            _ => en.to_owned(),
+        }
+    }
+
+    /// Two sentences, of which either may be missing.
+    fn join(self, first: &str, second: &str) -> String {
+        let space = match self {
+            Self::English if !first.is_empty() && !second.is_empty() => " ",
+            _ => "",
+        };
+        [first, space, second].concat()
+    }
+}
+
 /// Explains one answer. Pure and total; what stands behind [`reply::MAX_REPLY`] octets is not looked at.
 pub fn explain(text: &str, language: Language, rules: &Rules) -> Explanation {
     let text = reply::cut(text.trim());
@@ -130,48 +202,167 @@ pub fn explain(text: &str, language: Language, rules: &Rules) -> Explanation {
         diagnostic: Some(text.to_owned()),
         remote_mta: reply::host(text),
     };
-    let delivery = Delivery::default();
-    let assessment = rules.assess(&outcome, &delivery);
-    let decided = rules.decide(&outcome, &delivery);
-    let pick = |en: &str, ja: &str| match language {
-        Language::Japanese if !ja.is_empty() => ja.to_owned(),
-        _ => en.to_owned(),
+    of_outcome(text, (&outcome, &Delivery::default()), language, rules)
+}
+
+/// Explains a text; of a whole notification each answer that it tells of, at most
+/// [`MAX_ANSWERS`]. Never empty.
+pub fn explain_each(text: &str, language: Language, rules: &Rules) -> Vec<Explanation> {
+    if !begins_a_mail(text) {
+        return vec![explain(text, language, rules)];
+    }
+    let told: Vec<Explanation> = match report::read(text.as_bytes()).what {
+        report::What::Delivery(delivery) => {
+            let failed = delivery.outcomes.iter().take(MAX_ANSWERS);
+            failed
+                .map(|outcome| {
+                    let parts = [&outcome.address, &outcome.status, &outcome.diagnostic];
+                    let parts: Vec<&str> = parts.into_iter().filter_map(|p| p.as_deref()).collect();
+                    of_outcome(&parts.join(" "), (outcome, &delivery), language, rules)
+                })
+                .collect()
+        }
+        _ => Vec::new(),
     };
-    let permanent = permanent(decided.code, outcome.smtp_code);
-    let class = TEXTS
-        .class
-        .iter()
-        .find(|own| own.class == assessment.class.as_str());
-    let status_meaning = decided
-        .code
-        .and_then(meaning_of)
-        .map(|own| pick(&own.en, &own.ja));
+    if told.is_empty() {
+        vec![no_refusal(text, AnswerKind::None, language)]
+    } else {
+        told
+    }
+}
+
+/// Answers of one notification that are explained.
+pub const MAX_ANSWERS: usize = 100;
+
+/// Whether a text is a mail and no answer: its first line is a field (RFC 5322 §2.2) or that of an
+/// mbox, and others follow.
+fn begins_a_mail(text: &str) -> bool {
+    let mut lines = text.trim_start().lines();
+    let first = lines.next().unwrap_or_default();
+    let name = first.split_once(':').map(|(name, _)| name);
+    let is_field = name.is_some_and(|name| {
+        let mut octets = name.bytes();
+        name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && octets.all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+    });
+    lines.next().is_some() && (is_field || first.starts_with("From "))
+}
+
+fn of_outcome(
+    text: &str,
+    (outcome, delivery): (&Outcome, &Delivery),
+    language: Language,
+    rules: &Rules,
+) -> Explanation {
+    let assessment = rules.assess(outcome, delivery);
+    let decided = rules.decide(outcome, delivery);
+    let fits_all = decided.rule.is_none_or(super::rules::Rule::fits_all);
+    let lasts = permanent(decided.code, outcome.smtp_code);
+    let answer = match outcome.action {
+        Action::Delivered | Action::Relayed | Action::Expanded => AnswerKind::Success,
+        Action::Failed | Action::Delayed => match (decided.code, outcome.smtp_code) {
+            (None, None) if fits_all => AnswerKind::None,
+            (None, None) => AnswerKind::Words,
+            _ if lasts.is_some() => AnswerKind::Refusal,
+            _ => AnswerKind::Success,
+        },
+    };
+    let about = match answer {
+        AnswerKind::Success | AnswerKind::None => no_refusal(text, answer, language),
+        // Whoever says that its time is over tries no more.
+        _ if assessment.class == BounceClass::Expired => {
+            refusal((text, answer), (assessment, &decided), Some(true), language)
+        }
+        _ => refusal((text, answer), (assessment, &decided), lasts, language),
+    };
     let smtp_meaning = outcome.smtp_code.and_then(|code| {
         let own = TEXTS.reply.iter().find(|own| own.code == code)?;
-        Some(pick(&own.en, &own.ja))
+        Some(language.pick(&own.en, &own.ja))
     });
+    let status_meaning = decided.code.and_then(meaning_of);
     Explanation {
-        text: text.to_owned(),
         status: decided.code.map(|code| code.to_string()),
-        status_meaning,
+        status_meaning: status_meaning.map(|own| language.pick(&own.en, &own.ja)),
         smtp_code: outcome.smtp_code,
         smtp_meaning,
-        class: assessment.class,
-        severity: assessment.severity,
-        permanent,
-        meaning: class.map(|own| pick(&own.en, &own.ja)).unwrap_or_default(),
-        why: decided
-            .rule
-            .map(|rule| pick(&rule.why, &rule.ja))
-            .unwrap_or_default(),
-        who: class.map(|own| own.who.clone()).unwrap_or_default(),
-        next: class
-            .map(|own| pick(&own.next_en, &own.next_ja))
-            .unwrap_or_default(),
         provider: decided.provider.map(|provider| provider.name.clone()),
         help: decided.provider.and_then(|provider| provider.help.clone()),
-        mapped: super::mapping::of(assessment.class, permanent),
+        ..about
+    }
+}
+
+/// What a refusal means, and what the pipeline's own judgement of a bounce with it does.
+fn refusal(
+    (text, answer): (&str, AnswerKind),
+    (assessment, decided): (Assessment, &Decided<'_>),
+    lasts: Option<bool>,
+    language: Language,
+) -> Explanation {
+    let mut classes = TEXTS.class.iter();
+    let class = classes.find(|own| own.class == assessment.class.as_str());
+    let effects = delivery::if_proven(of_failure(&assessment, true));
+    let effect = effects.first().copied();
+    let name = effect.map(Effect::as_str);
+    let mut own = TEXTS.effect.iter();
+    let follows = own.find(|own| Some(own.effect.as_str()) == name);
+    let advice = follows.map(|own| match lasts {
+        Some(false) => language.pick(&own.temporary_en, &own.temporary_ja),
+        Some(true) | None => language.pick(&own.permanent_en, &own.permanent_ja),
+    });
+    let cause = class.map(|own| language.pick(&own.next_en, &own.next_ja));
+    // A rule may say no more than its class.
+    let rule = decided.rule;
+    let why = rule.filter(|rule| class.is_none_or(|own| own.en != rule.why));
+    Explanation {
+        class: assessment.class,
+        severity: assessment.severity,
+        permanent: lasts,
+        effect: name,
+        follows: follows.map_or_else(String::new, |own| language.pick(&own.en, &own.ja)),
+        meaning: class.map_or_else(String::new, |own| language.pick(&own.en, &own.ja)),
+        why: why.map_or_else(String::new, |rule| language.pick(&rule.why, &rule.ja)),
+        who: who(class, effect, lasts).to_owned(),
+        next: language.join(&advice.unwrap_or_default(), &cause.unwrap_or_default()),
+        mapped: super::mapping::of(assessment.class, lasts),
         rule: assessment.rule,
+        ..no_refusal(text, answer, language)
+    }
+}
+
+/// Whose turn it is: nobody can raise the dead, and who says "not now" of an address that would be
+/// dead is itself asked again.
+fn who(class: Option<&ClassText>, effect: Option<Effect>, lasts: Option<bool>) -> &str {
+    let own = class.map_or("nobody", |class| class.who.as_str());
+    match (effect, lasts) {
+        (Some(Effect::SuppressUnlessBraked { .. }), _) => "nobody",
+        (_, Some(false)) if own == "nobody" => "receiver",
+        _ => own,
+    }
+}
+
+/// What is said of a text that refuses nothing.
+fn no_refusal(text: &str, answer: AnswerKind, language: Language) -> Explanation {
+    let own = TEXTS.answer.iter().find(|own| own.answer == answer);
+    Explanation {
+        text: reply::cut(text.trim()).to_owned(),
+        answer,
+        status: None,
+        status_meaning: None,
+        smtp_code: None,
+        smtp_meaning: None,
+        class: BounceClass::Undetermined,
+        severity: Severity::None,
+        permanent: None,
+        effect: None,
+        follows: String::new(),
+        meaning: own.map_or_else(String::new, |own| language.pick(&own.en, &own.ja)),
+        why: String::new(),
+        rule: "none".to_owned(),
+        who: "nobody".to_owned(),
+        next: own.map_or_else(String::new, |own| language.pick(&own.next_en, &own.next_ja)),
+        provider: None,
+        help: None,
+        mapped: super::mapping::of(BounceClass::Undetermined, None),
     }
 }
 
@@ -204,114 +395,4 @@ fn alone(text: &str) -> Option<u16> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(text: &str) -> Explanation {
-        explain(text, Language::English, Rules::embedded())
-    }
-
-    #[test]
-    fn the_texts_are_whole() {
-        let texts: Texts = toml::from_str(EMBEDDED).unwrap();
-        for class in BounceClass::ALL {
-            assert!(
-                texts.class.iter().any(|own| own.class == class.as_str()),
-                "{class}"
-            );
-        }
-        for own in &texts.class {
-            assert!(["recipient", "sender", "receiver", "nobody"].contains(&own.who.as_str()));
-        }
-        // The registry: details 0 to the last of each subject.
-        for (subject, last) in [(1, 10), (2, 4), (3, 6), (4, 7), (5, 6), (6, 10), (7, 30)] {
-            for detail in 0..=last {
-                let code = format!("x.{subject}.{detail}");
-                assert!(texts.code.iter().any(|own| own.code == code), "{code}");
-            }
-        }
-        for own in &texts.code {
-            assert!(CodePattern::parse(&own.code).is_ok(), "{}", own.code);
-            assert!(!own.en.is_empty() && !own.ja.is_ascii());
-        }
-    }
-
-    #[test]
-    fn codes_and_old_texts_are_explained() {
-        for (text, class, permanent) in [
-            (
-                "550 5.1.1 User unknown",
-                BounceClass::BadMailbox,
-                Some(true),
-            ),
-            (
-                "450 4.2.2 Mailbox full",
-                BounceClass::MailboxFull,
-                Some(false),
-            ),
-            ("5.7.26", BounceClass::Authentication, Some(true)),
-            ("User unknown", BounceClass::BadMailbox, None),
-            ("Host unknown", BounceClass::BadDomain, None),
-            ("has not found", BounceClass::BadMailbox, None),
-            (
-                "Message size exceeds remaining quota",
-                BounceClass::MailboxFull,
-                None,
-            ),
-            ("with the virus", BounceClass::Virus, None),
-            (
-                "exceeds maximum fixed size",
-                BounceClass::MessageTooBig,
-                None,
-            ),
-            (
-                "Fragmented emails are not permitted",
-                BounceClass::Content,
-                None,
-            ),
-            ("552", BounceClass::MessageTooBig, Some(true)),
-            ("", BounceClass::Undetermined, None),
-        ] {
-            let explanation = of(text);
-            assert_eq!(
-                (explanation.class, explanation.permanent),
-                (class, permanent),
-                "{text}: {}",
-                explanation.rule
-            );
-            assert!(!explanation.meaning.is_empty() && !explanation.next.is_empty());
-        }
-    }
-
-    #[test]
-    fn an_unknown_detail_is_told_by_its_subject() {
-        let explanation = of("550 5.7.606 Access denied, banned sending IP [192.0.2.1]");
-        assert_eq!(
-            explanation.status_meaning.as_deref(),
-            Some("Other or undefined security status")
-        );
-        let explanation = of("550-5.1.1 gone - gsmtp");
-        assert_eq!(
-            explanation.provider.as_deref(),
-            Some("Gmail, Google Workspace")
-        );
-        assert!(explanation.help.is_some());
-        let explanation = of("550 Unknown user <a@docomo.ne.jp> (in reply to end of DATA command)");
-        assert_eq!(explanation.class, BounceClass::Filtered);
-    }
-
-    #[test]
-    fn the_language_is_chosen() {
-        for (field, language) in [
-            ("ja", Language::Japanese),
-            ("ja-JP,ja;q=0.9,en;q=0.8", Language::Japanese),
-            ("de, en;q=0.5", Language::English),
-            ("fr", Language::English),
-            ("", Language::English),
-        ] {
-            assert_eq!(Language::accepted(field), language, "{field}");
-        }
-        let explanation = explain("550 5.1.1", Language::Japanese, Rules::embedded());
-        assert!(!explanation.meaning.is_ascii() && !explanation.next.is_ascii());
-    }
-}
+mod tests;

@@ -30,6 +30,8 @@ async fn an_answer_is_explained_in_the_language_that_is_asked_for() {
         ("class", json!("mailbox-full")),
         ("severity", json!("soft")),
         ("permanent", json!(false)),
+        ("answer", json!("refusal")),
+        ("effect", json!("count-soft")),
         ("who", json!("recipient")),
         ("provider", Value::Null),
         ("help", Value::Null),
@@ -43,12 +45,27 @@ async fn an_answer_is_explained_in_the_language_that_is_asked_for() {
             "kumomta": "QuotaIssues", "powermta": "quota-issues"})
     );
     let japanese = node.get(&format!("{FULL}&lang=ja")).await.json();
-    for member in ["meaning", "why", "next", "status_meaning", "smtp_meaning"] {
+    for member in [
+        "meaning",
+        "follows",
+        "next",
+        "status_meaning",
+        "smtp_meaning",
+    ] {
         let told = japanese[member].as_str().unwrap();
         assert!(!told.is_ascii(), "{member}: {told}");
         assert!(english[member].as_str().unwrap().is_ascii());
     }
-    for member in ["class", "severity", "permanent", "rule", "who", "mapped"] {
+    for member in [
+        "answer",
+        "class",
+        "effect",
+        "severity",
+        "permanent",
+        "rule",
+        "who",
+        "mapped",
+    ] {
         assert_eq!(japanese[member], english[member], "{member}");
     }
     for (languages, expected) in [
