@@ -336,7 +336,11 @@ impl Court<'_> {
             tenant,
             kind: verdict.kind,
             proof: verdict.proof,
-            authentication: self.authentication,
+            authentication: match self.receipt.door {
+                Door::Smtp => self.authentication,
+                // What is no mail has nothing that could be asked about.
+                Door::OneClick | Door::TlsReport | Door::Api => Authentication::NotAsked,
+            },
             recipient,
             address,
             stream: identity

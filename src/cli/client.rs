@@ -10,7 +10,9 @@ use std::time::Duration;
 
 pub(super) use call::{Client, encoded};
 pub(super) use error::{ClientError, Outcome};
-pub(super) use print::{cell, if_read, items, print_json, print_list, print_table};
+pub(super) use print::{
+    cell, if_read, items, note, print_json, print_list, print_result, print_table,
+};
 use ureq::Agent;
 use ureq::tls::TlsConfig;
 

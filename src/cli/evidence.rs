@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::client::{
     Client, ClientArgs, ClientError, cell, encoded, items, print_json, print_list,
 };
+use super::held::reporter;
 
 /// Events of one page.
 const PAGE: usize = 1000;
@@ -78,7 +79,7 @@ fn print(out: &mut dyn Write, about: &Value, events: &[Value]) -> Result<(), Cli
         writeln!(out, "\nStands:")?;
         let columns = ["/scope", "/reason", "/since", "/event", "/note"];
         let names = ["SCOPE", "REASON", "SINCE", "EVENT", "NOTE"];
-        print_list(out, names, &stands, |item| {
+        print_list(out, "", names, &stands, |item| {
             columns.map(|column| cell(item, column))
         })?;
     }
@@ -86,23 +87,28 @@ fn print(out: &mut dyn Write, about: &Value, events: &[Value]) -> Result<(), Cli
         writeln!(out, "\nLifted:")?;
         let columns = ["/scope", "/reason", "/since", "/lifted/at", "/lifted/note"];
         let names = ["SCOPE", "REASON", "SINCE", "LIFTED", "WHY"];
-        print_list(out, names, &lifted, |item| {
+        print_list(out, "", names, &lifted, |item| {
             columns.map(|column| cell(item, column))
         })?;
     }
-    if !events.is_empty() {
+    if events.is_empty() {
+        writeln!(
+            out,
+            "no events: nothing that came in is about this recipient"
+        )?;
+    } else {
         writeln!(out, "\nEvents:")?;
         let names = [
             "AT", "KIND", "DOOR", "PROOF", "FOUND IN", "REPORTER", "RULE", "EFFECT", "RECEIPT",
         ];
-        print_list(out, names, events, |item| {
+        print_list(out, "", names, events, |item| {
             [
                 cell(item, "/at"),
                 cell(item, "/kind"),
                 cell(item, "/door"),
                 cell(item, "/proof"),
                 cell(item, "/found_in"),
-                cell(item, "/detail/reporter"),
+                reporter(item),
                 cell(item, "/detail/rule"),
                 effects(item),
                 cell(item, "/receipt"),

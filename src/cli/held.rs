@@ -136,7 +136,11 @@ impl HeldArgs {
                 if client.json {
                     return print_json(out, &json!({"items": found}));
                 }
-                return print_list(out, NAMES, &found, row);
+                let nothing = match batch {
+                    Some(_) => "nothing is held in that batch",
+                    None => "nothing is held",
+                };
+                return print_list(out, nothing, NAMES, &found, row);
             }
             HeldCommand::Approve { filter, note, .. } if !filter.members().is_empty() => {
                 return together(&client, out, ("approve", filter, note.as_deref()));
@@ -251,20 +255,22 @@ fn body(given: &[(&str, &Option<String>)]) -> Value {
     Value::Object(call)
 }
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 12] = [
     "ID",
     "AT",
     "TENANT",
     "KIND",
     "SCOPE",
     "BECAUSE",
+    "FOUND IN",
+    "RULE",
     "RECIPIENT",
     "ADDRESS",
     "REPORTER",
     "BATCH",
 ];
 
-fn row(item: &Value) -> [String; 10] {
+fn row(item: &Value) -> [String; 12] {
     let effects = item.pointer("/event/effects").and_then(Value::as_array);
     let hold = effects
         .into_iter()
@@ -278,17 +284,19 @@ fn row(item: &Value) -> [String; 10] {
         cell(item, "/event/kind"),
         cell(hold, "/scope"),
         cell(hold, "/because"),
+        cell(item, "/event/found_in"),
+        cell(item, "/event/detail/rule"),
         cell(item, "/event/recipient"),
         cell(item, "/event/address"),
-        reporter(item),
+        reporter(item.pointer("/event").unwrap_or(&Value::Null)),
         cell(item, "/batch"),
     ]
 }
 
-/// What the report calls its maker, or who sent it.
-fn reporter(item: &Value) -> String {
-    match cell(item, "/event/detail/user_agent").as_str() {
-        "-" => cell(item, "/event/detail/reporter"),
+/// What the report of an event calls its maker, or who sent it.
+pub(super) fn reporter(event: &Value) -> String {
+    match cell(event, "/detail/user_agent").as_str() {
+        "-" => cell(event, "/detail/reporter"),
         named => named.to_owned(),
     }
 }

@@ -73,7 +73,13 @@ impl KeyArgs {
                     return print_json(out, &answer);
                 }
                 let names = ["PREFIX", "SCOPES", "TENANT", "CREATED", "NAME"];
-                print_list(out, names, items(&answer), row)
+                print_list(
+                    out,
+                    "no API keys of this tenant",
+                    names,
+                    items(&answer),
+                    row,
+                )
             }
             KeyCommand::Delete { prefix } => {
                 client.delete(&format!("/v1/keys/{}", encoded(prefix)))?;

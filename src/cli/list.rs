@@ -48,6 +48,12 @@ impl ListArgs {
         let columns = ["/recipient", "/address", "/scope", "/reason", "/since"];
         let names = ["RECIPIENT", "ADDRESS", "SCOPE", "REASON", "SINCE"];
         let row = |item: &Value| columns.map(|column| cell(item, column));
-        print_list(out, names, &found, row)
+        let nothing = match (self.scope, self.reason) {
+            (None, None) => "nothing is suppressed",
+            (Some(_), None) => "nothing is suppressed in that scope",
+            (None, Some(_)) => "nothing is suppressed for that reason",
+            (Some(_), Some(_)) => "nothing is suppressed in that scope for that reason",
+        };
+        print_list(out, nothing, names, &found, row)
     }
 }

@@ -117,7 +117,8 @@ fn list(
     }
     let names = ["ID", "AT", "MAILBOX", "FROM", "SUBJECT"];
     let rows: Vec<Value> = rows.into_iter().map(|row| json!(row)).collect();
-    print_list(out, names, &rows, |row| {
+    let nothing = format!("no mail at {}", mailboxes.join(" and "));
+    print_list(out, &nothing, names, &rows, |row| {
         ["/0", "/1", "/2", "/3", "/4"].map(|column| cell(row, column))
     })
 }
@@ -128,13 +129,22 @@ fn show(client: &Client, id: &str, out: &mut dyn Write) -> Result<(), ClientErro
     }
     let bytes = client.beginning(&raw_path(id), MAX_SHOWN)?;
     let mail = report::shown(&bytes);
+    let mut has_header = false;
     for name in ["From", "To", "Cc", "Date", "Message-ID"] {
         for field in mail.header.all(&name.to_ascii_lowercase()) {
             let value = report::encoded_words::decode_words(field.raw(), None);
             writeln!(out, "{name}: {}", harmless(&one_line(&value)))?;
+            has_header = true;
         }
     }
-    writeln!(out, "Subject: {}\n", harmless(&one_line(&mail.subject)))?;
+    // What a click or a report file has brought has no header.
+    if mail.header.first("subject").is_some() {
+        writeln!(out, "Subject: {}", harmless(&one_line(&mail.subject)))?;
+        has_header = true;
+    }
+    if has_header {
+        writeln!(out)?;
+    }
     for line in mail.text.lines() {
         writeln!(out, "{}", harmless(line.trim_end()))?;
     }

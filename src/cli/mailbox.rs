@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::client::{
-    ClientArgs, ClientError, cell, encoded, items, print_json, print_list, print_table,
+    ClientArgs, ClientError, cell, encoded, items, print_json, print_list, print_result,
     stream_number,
 };
 use crate::model::mailbox::Role;
@@ -67,6 +67,9 @@ const COLUMNS: [(&str, &str); 5] = [
     ("DECLARED", "/declared"),
 ];
 
+/// What is said of an empty list.
+const NONE: &str = "no mailboxes beside those that every served domain has";
+
 impl MailboxArgs {
     /// Does it and prints the mailboxes.
     pub(super) fn run(&self, data_dir: &Path, out: &mut dyn Write) -> Result<(), ClientError> {
@@ -93,13 +96,10 @@ impl MailboxArgs {
             return print_json(out, &answer);
         }
         let row = |item: &Value| COLUMNS.map(|(_, place)| cell(item, place));
+        let names = COLUMNS.map(|(name, _)| name);
         match answer.get("mailbox") {
-            Some(mailbox) => {
-                let mut cells = vec![cell(&answer, "/result")];
-                cells.extend(row(mailbox));
-                print_table(out, &[cells])
-            }
-            None => print_list(out, COLUMNS.map(|(name, _)| name), items(&answer), row),
+            Some(mailbox) => print_result(out, cell(&answer, "/result"), names, row(mailbox)),
+            None => print_list(out, NONE, names, items(&answer), row),
         }
     }
 }

@@ -113,7 +113,8 @@ impl Total {
 
     fn print(&self, out: &mut dyn Write) -> Result<(), ClientError> {
         let rules: Vec<Value> = self.rules_json();
-        print_list(out, ["BEFORE", "TODAY", "EVENTS"], &rules, |rule| {
+        let names = ["BEFORE", "TODAY", "EVENTS"];
+        print_list(out, "no rule says anything else", names, &rules, |rule| {
             ["before", "today", "events"].map(|name| match rule.get(name) {
                 Some(Value::String(text)) => text.clone(),
                 Some(other) => other.to_string(),

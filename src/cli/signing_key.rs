@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::client::{
-    Client, ClientArgs, ClientError, cell, items, print_json, print_list, print_table,
+    Client, ClientArgs, ClientError, cell, items, print_json, print_list, print_result, print_table,
 };
 
 /// Manage the keys that tokens are signed with.
@@ -83,15 +83,14 @@ impl SigningKeyArgs {
         if client.json {
             return print_json(out, &answer);
         }
+        let names = COLUMNS.map(|(name, _)| name);
         let row = |item: &Value| COLUMNS.map(|(_, place)| cell(item, place));
         if let Some(key) = answer.get("signing_key").filter(|key| key.is_object()) {
-            let mut cells = vec![cell(&answer, "/result")];
-            cells.extend(row(key));
-            return print_table(out, &[cells]);
+            return print_result(out, cell(&answer, "/result"), names, row(key));
         }
         match self.command {
             SigningKeyCommand::Export => {
-                let names = [
+                let members = [
                     "tenant",
                     "serial",
                     "signing_key",
@@ -99,9 +98,9 @@ impl SigningKeyArgs {
                     "address_key",
                 ];
                 let row = |name: &str| vec![name.to_owned(), cell(&answer, &format!("/{name}"))];
-                print_table(out, &names.map(row))
+                print_table(out, &members.map(row))
             }
-            _ => print_list(out, COLUMNS.map(|(name, _)| name), items(&answer), row),
+            _ => print_list(out, "no signing keys", names, items(&answer), row),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::client::{
-    Client, ClientArgs, ClientError, cell, encoded, print_json, print_table, stream_number,
+    Client, ClientArgs, ClientError, cell, encoded, note, print_json, print_table, stream_number,
 };
 use crate::model::clock::Timestamp;
 use crate::store::Span;
@@ -131,7 +131,7 @@ impl StatsArgs {
         out: &mut dyn Write,
     ) -> Result<(), ClientError> {
         let Some(first) = found.first().and_then(Value::as_object) else {
-            return Ok(());
+            return note("nothing came in, of what is asked for, within that time");
         };
         let apart: Vec<&str> = ["time", "tenant", "stream", "provider", "reporter"]
             .into_iter()

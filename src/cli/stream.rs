@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::client::{
-    ClientArgs, ClientError, cell, items, print_json, print_list, print_table, stream_number,
+    ClientArgs, ClientError, cell, items, print_json, print_list, print_result, stream_number,
 };
 use crate::model::stream::Class;
 
@@ -84,13 +84,10 @@ impl StreamArgs {
             return print_json(out, &answer);
         }
         let row = |item: &Value| COLUMNS.map(|(_, place)| cell(item, place));
+        let names = COLUMNS.map(|(name, _)| name);
         match answer.get("stream") {
-            Some(stream) => {
-                let mut cells = vec![cell(&answer, "/result")];
-                cells.extend(row(stream));
-                print_table(out, &[cells])
-            }
-            None => print_list(out, COLUMNS.map(|(name, _)| name), items(&answer), row),
+            Some(stream) => print_result(out, cell(&answer, "/result"), names, row(stream)),
+            None => print_list(out, "no streams", names, items(&answer), row),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::client::{
-    Client, ClientArgs, ClientError, cell, encoded, items, print_json, print_list, print_table,
+    Client, ClientArgs, ClientError, cell, encoded, items, print_json, print_list, print_result,
 };
 
 /// Manage tenants: sending organisations.
@@ -108,12 +108,8 @@ impl TenantArgs {
             return print_json(out, &answer);
         }
         match answer.get("tenant") {
-            Some(tenant) => {
-                let mut cells = vec![cell(&answer, "/result")];
-                cells.extend(row(tenant));
-                print_table(out, &[cells])
-            }
-            None => print_list(out, NAMES, items(&answer), row),
+            Some(tenant) => print_result(out, cell(&answer, "/result"), NAMES, row(tenant)),
+            None => print_list(out, "no tenants", NAMES, items(&answer), row),
         }
     }
 }

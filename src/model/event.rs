@@ -208,7 +208,7 @@ words! {
 words! {
     /// Why an event waits for an operator.
     pub enum HoldReason as "hold reason" {
-        /// No token and no authentication.
+        /// No token that is enough for the mailbox, and no authentication.
         Unproven = "unproven",
         /// The token's key is revoked.
         RevokedKey = "revoked-key",

@@ -52,6 +52,7 @@ mod reading_defects;
 mod readme;
 mod replay;
 mod retention;
+mod review;
 #[path = "../properties/runner.rs"]
 mod runner;
 mod shared_mail;

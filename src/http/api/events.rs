@@ -75,7 +75,8 @@ pub(super) struct EventItem {
     /// Why it is believed: `token`, `authenticated`, `operator` or `none`.
     #[schema(value_type = String)]
     proof: Proof,
-    /// What authentication said.
+    /// What authentication of the mail said: `passed` or `failed`; `not-asked` also of what is no
+    /// mail, such as a click.
     #[schema(value_type = String)]
     authentication: Authentication,
     /// The recipient key, 20 hexadecimal digits.

@@ -123,6 +123,45 @@ async fn addresses_are_suppressed_checked_listed_and_lifted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_empty_is_said_beside_the_output() {
+    let here = Listening::start().await;
+    for (line, said) in [
+        ("list", "nothing is suppressed"),
+        (
+            "list --reason bounce",
+            "nothing is suppressed for that reason",
+        ),
+        ("list --scope all", "nothing is suppressed in that scope"),
+        ("held list", "nothing is held"),
+        ("held list --batch x", "nothing is held in that batch"),
+        ("mail list", "no mail at postmaster and abuse"),
+        ("mail list --mailbox help", "no mail at help"),
+        (
+            "stats",
+            "nothing came in, of what is asked for, within that time",
+        ),
+        (
+            "mailbox list --tenant other",
+            "no mailboxes beside those that every served domain has",
+        ),
+        ("key list --tenant other", "no API keys of this tenant"),
+        ("stream list --tenant other", "no streams"),
+    ] {
+        let (success, out, err) = here.run(&words(line)).await;
+        assert!(success && out.is_empty(), "{line}: {out}");
+        assert_eq!(err, format!("{said}\n"), "{line}");
+        let (_, json, err) = here.run(&words(&format!("{line} --json"))).await;
+        let json: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((&json["items"], err.as_str()), (&json!([]), ""), "{line}");
+    }
+    let out = here.prints(&["evidence", "nobody@example.com"]).await;
+    assert!(
+        out.ends_with("\nno events: nothing that came in is about this recipient\n"),
+        "{out}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens() {
     let here = Listening::start().await;
     let token = here
@@ -172,15 +211,18 @@ async fn streams_and_keys() {
     let here = Listening::start().await;
     let line = "stream create --number 5 --name offers --class marketing";
     let out = here.prints(&line.split(' ').collect::<Vec<_>>()).await;
-    assert_eq!(out, "created  5  offers  marketing  false  -\n");
+    assert_eq!(row(&out), "created  5  offers  marketing  false  -");
     let line = "stream create --number 5 --name notices --class transactional --unsubscribe";
     here.prints(&line.split(' ').collect::<Vec<_>>()).await;
     let line = "stream create --number 5 --name digest --title Weekly";
     let out = here.prints(&line.split(' ').collect::<Vec<_>>()).await;
-    assert_eq!(out, "updated  5  digest  transactional  true  Weekly\n");
+    assert_eq!(row(&out), "updated  5  digest  transactional  true  Weekly");
     let line = "stream create --number 5 --name digest --unsubscribe=false";
     let out = here.prints(&line.split(' ').collect::<Vec<_>>()).await;
-    assert_eq!(out, "updated  5  digest  transactional  false  Weekly\n");
+    assert_eq!(
+        row(&out),
+        "updated  5  digest  transactional  false  Weekly"
+    );
     let out = here.prints(&["stream", "list"]).await;
     assert!(
         out.starts_with("NUMBER  NAME") && out.contains("5       digest"),
@@ -204,6 +246,16 @@ async fn streams_and_keys() {
     assert!(!success && err.contains("insufficient-scope"), "{err}");
 }
 
+/// The cells of the last line of a table of two, a header and one row.
+fn row(table: &str) -> String {
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 2, "{table}");
+    assert!(lines[0].starts_with("RESULT "), "{table}");
+    let cells = lines[1].split("  ").map(str::trim);
+    let cells: Vec<&str> = cells.filter(|cell| !cell.is_empty()).collect();
+    cells.join("  ")
+}
+
 /// The words of a line; what stands in quotes is one.
 fn words(line: &str) -> Vec<&str> {
     let parts = line.split('\'').enumerate();
@@ -221,8 +273,8 @@ async fn tenants() {
     let line = "tenant create --name shop --domain FB.shop.example --title 'Example Shop'";
     let out = here.prints(&words(line)).await;
     assert_eq!(
-        out,
-        "created  3  shop  fb.shop.example  fb.shop.example  Example Shop\n"
+        row(&out),
+        "created  3  shop  fb.shop.example  fb.shop.example  Example Shop"
     );
     let out = here
         .prints(&words(
@@ -230,15 +282,15 @@ async fn tenants() {
         ))
         .await;
     assert_eq!(
-        out,
-        "updated  3  store  b.example  b.example,fb.shop.example  Example Shop\n"
+        row(&out),
+        "updated  3  store  b.example  b.example,fb.shop.example  Example Shop"
     );
     let out = here
         .prints(&words(
             "tenant update store --release fb.shop.example --title ''",
         ))
         .await;
-    assert_eq!(out, "updated  3  store  b.example  b.example  -\n");
+    assert_eq!(row(&out), "updated  3  store  b.example  b.example  -");
     let out = here.prints(&words("tenant list")).await;
     let lines: Vec<&str> = out.lines().collect();
     assert!(lines[0].starts_with("NUMBER  NAME"), "{out}");
@@ -270,20 +322,20 @@ async fn mailboxes() {
     let line = "mailbox create --tenant other --address jmrp@fb.other.example --role complaint";
     let out = here.prints(&words(line)).await;
     assert_eq!(
-        out,
-        "created  jmrp@fb.other.example  complaint  2  -  false\n"
+        row(&out),
+        "created  jmrp@fb.other.example  complaint  2  -  false"
     );
     let line = "mailbox create --tenant * --address yahoo@fb.example.com --role complaint";
     let out = here.prints(&words(line)).await;
     assert_eq!(
-        out,
-        "created  yahoo@fb.example.com  complaint  -  -  false\n"
+        row(&out),
+        "created  yahoo@fb.example.com  complaint  -  -  false"
     );
     let line = "mailbox create --address leave@fb.example.com --role unsubscribe --stream 1";
     let out = here.prints(&words(line)).await;
     assert_eq!(
-        out,
-        "created  leave@fb.example.com  unsubscribe  1  1  false\n"
+        row(&out),
+        "created  leave@fb.example.com  unsubscribe  1  1  false"
     );
     let out = here.prints(&words("mailbox list")).await;
     assert!(
@@ -302,8 +354,8 @@ async fn mailboxes() {
         .prints(&words(&format!("{remove} --tenant other")))
         .await;
     assert_eq!(
-        out,
-        "removed  jmrp@fb.other.example  complaint  2  -  false\n"
+        row(&out),
+        "removed  jmrp@fb.other.example  complaint  2  -  false"
     );
     assert_eq!(here.prints(&words("mailbox list --tenant other")).await, "");
     let line = "mailbox create --address a@nowhere.example --role human";
@@ -315,24 +367,27 @@ async fn mailboxes() {
 async fn signing_keys() {
     let here = Listening::start().await;
     let print = async |line: &str| here.prints(&words(line)).await;
-    assert_eq!(print("signing-key rotate").await, "created  2  active  1\n");
     assert_eq!(
-        print("signing-key create --new-address-key").await,
-        "created  3  active  2\n"
+        row(&print("signing-key rotate").await),
+        "created  2  active  1"
     );
     assert_eq!(
-        print("signing-key retire 2").await,
-        "updated  2  retired  1\n"
+        row(&print("signing-key create --new-address-key").await),
+        "created  3  active  2"
+    );
+    assert_eq!(
+        row(&print("signing-key retire 2").await),
+        "updated  2  retired  1"
     );
     let (success, _, err) = here.run(&words("signing-key revoke 3")).await;
     assert!(!success && err.contains("last-active-key, 409"), "{err}");
     assert_eq!(
-        print("signing-key revoke 3 --replace").await,
-        "created  4  active  2\n"
+        row(&print("signing-key revoke 3 --replace").await),
+        "created  4  active  2"
     );
     assert_eq!(
-        print("signing-key activate 2").await,
-        "updated  2  active  1\n"
+        row(&print("signing-key activate 2").await),
+        "updated  2  active  1"
     );
     let out = print("signing-key list").await;
     let rows: Vec<Vec<&str>> = out
