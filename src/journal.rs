@@ -41,7 +41,7 @@ mod room;
 mod shared;
 mod tables;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,12 +119,25 @@ pub enum JournalError {
     /// The file cannot be opened, read or written.
     #[error("the journal's file cannot be used: {0}")]
     File(String),
-    /// A server runs on it.
-    #[error("another process has it open")]
-    Open,
+    /// A server runs on it, or a backup is made.
+    #[error(
+        "the data folder {} is in use by another desist{}: use that one, or end it before another \
+         is started; a second server needs a data folder of its own",
+        .folder.display(), named(*.process)
+    )]
+    Open {
+        /// The data folder.
+        folder: PathBuf,
+        /// Which process, if it has said so.
+        process: Option<u32>,
+    },
     /// The file is of a newer version, or damaged.
     #[error("the journal holds inconsistent data: {0}")]
     Inconsistent(String),
+}
+
+fn named(process: Option<u32>) -> String {
+    process.map_or_else(String::new, |id| format!(", process {id}"))
 }
 
 /// A receipt that waits to be shipped, with its raw bytes.

@@ -92,6 +92,16 @@ pub(super) enum BackupError {
         /// What happened.
         error: io::Error,
     },
+    /// The backup would mix with what is there.
+    #[error(
+        "{} is there already: a backup is written into a folder that does not exist yet, name \
+         another",
+        .0.display()
+    )]
+    Exists(PathBuf),
+    /// There is nothing to make the folder in.
+    #[error("{} cannot be made: {} is no folder that exists", .0.display(), parent(.0))]
+    Nowhere(PathBuf),
     /// Nothing to copy.
     #[error("there is no store yet: start `desist serve` once")]
     NoStore,
@@ -135,6 +145,22 @@ fn named(paths: &[PathBuf]) -> String {
     names.join(", ")
 }
 
+fn parent(folder: &Path) -> std::path::Display<'_> {
+    let parent = folder.parent().filter(|path| *path != Path::new(""));
+    parent.unwrap_or_else(|| Path::new(".")).display()
+}
+
+/// Why there is no new folder.
+fn not_made(folder: &Path, error: io::Error) -> BackupError {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => BackupError::Exists(folder.to_owned()),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            BackupError::Nowhere(folder.to_owned())
+        }
+        _ => at(folder)(error),
+    }
+}
+
 /// Says which file an error is about.
 fn at(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
     let path = path.to_owned();
@@ -156,7 +182,7 @@ impl BackupArgs {
         DirBuilder::new()
             .mode(0o700)
             .create(folder)
-            .map_err(at(folder))?;
+            .map_err(|error| not_made(folder, error))?;
 
         let progress = Progress::of_octets();
         // First what leaves the journal when it comes into the store.
@@ -164,7 +190,7 @@ impl BackupArgs {
         let mut left = 0;
         let mut names = match journal::copy_to(&config.data_dir, folder) {
             Ok(names) => names,
-            Err(JournalError::Open) => {
+            Err(JournalError::Open { .. }) => {
                 left = self.shipped(config, &clock, &progress).await?;
                 Vec::new()
             }

@@ -38,9 +38,10 @@ pub(super) enum HeldCommand {
         batch: Option<String>,
     },
     /// Let a hold take effect, or all that a filter finds
+    #[command(group = which())]
     Approve {
         /// Its id, as `held list` prints it
-        #[arg(required_unless_present_any = TOGETHER, conflicts_with_all = TOGETHER)]
+        #[arg(conflicts_with_all = TOGETHER)]
         id: Option<String>,
         /// All of this batch instead
         #[arg(long, conflicts_with_all = FILTER, value_name = "BATCH")]
@@ -59,9 +60,10 @@ pub(super) enum HeldCommand {
         filter: FilterArgs,
     },
     /// End a hold without effect, or all that a filter finds
+    #[command(group = which())]
     Dismiss {
         /// Its id, as `held list` prints it
-        #[arg(required_unless_present_any = TOGETHER, conflicts_with_all = TOGETHER)]
+        #[arg(conflicts_with_all = TOGETHER)]
         id: Option<String>,
         /// All of this batch instead
         #[arg(long, conflicts_with_all = FILTER, value_name = "BATCH")]
@@ -77,6 +79,12 @@ pub(super) enum HeldCommand {
 
 /// What is decided together.
 const TOGETHER: [&str; 6] = ["batch", "reporter", "kind", "because", "since", "until"];
+
+/// One hold, or what is decided together: a mistake names them all.
+fn which() -> clap::ArgGroup {
+    let group = clap::ArgGroup::new("which").arg("id").args(TOGETHER);
+    group.multiple(true).required(true)
+}
 
 /// What makes a filter.
 const FILTER: [&str; 5] = ["reporter", "kind", "because", "since", "until"];

@@ -43,7 +43,14 @@ impl ManArgs {
         match &self.folder {
             None => out.write_all(&page(command)?),
             Some(folder) => clap_mangen::generate_to(command, folder).map_err(|error| {
-                let text = format!("{}: {error}", folder.display());
+                let folder = folder.display();
+                let text = if error.kind() == io::ErrorKind::NotFound {
+                    format!(
+                        "no manual page was written: there is no folder {folder}, make it first"
+                    )
+                } else {
+                    format!("the manual pages cannot be written into {folder}: {error}")
+                };
                 io::Error::new(error.kind(), text)
             }),
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::client::{ClientArgs, ClientError, cell, items, print_json, print_table};
+use super::client::{ClientArgs, ClientError, cell, items, note, print_json, print_table};
 use crate::model::suppression::{Reason, Scope};
 
 /// Suppress addresses: do not send to them.
@@ -14,9 +14,9 @@ pub(super) struct SuppressArgs {
     /// Addresses to suppress
     #[arg(required = true, value_name = "ADDRESS")]
     pub(super) addresses: Vec<String>,
-    /// How much to stop: all, marketing or stream:N
-    #[arg(long, default_value = "all")]
-    pub(super) scope: Scope,
+    /// How much to stop: all, marketing or stream:N; not given: all, no mail at all is sent then
+    #[arg(long)]
+    pub(super) scope: Option<Scope>,
     /// Why: manual, complaint, unsubscribe, bounce or import
     #[arg(long, default_value = "manual")]
     pub(super) reason: Reason,
@@ -32,11 +32,12 @@ impl SuppressArgs {
     /// Suppresses and prints what became of each address.
     pub(super) fn run(&self, data_dir: &Path, out: &mut dyn Write) -> Result<(), ClientError> {
         let client = self.client.connect(data_dir)?;
+        let scope = self.scope.unwrap_or(Scope::All);
         let suppressions: Vec<Value> = self
             .addresses
             .iter()
             .map(|address| {
-                json!({"address": address, "scope": self.scope.to_string(), "reason": self.reason,
+                json!({"address": address, "scope": scope.to_string(), "reason": self.reason,
                     "note": self.note})
             })
             .collect();
@@ -54,9 +55,16 @@ impl SuppressArgs {
                     } else {
                         "/recipient"
                     };
-                    vec![address.clone(), cell(item, "/result"), cell(item, what)]
+                    let result = cell(item, "/result");
+                    vec![address.clone(), result, scope.to_string(), cell(item, what)]
                 });
             print_table(out, &rows.collect::<Vec<_>>())?;
+            if self.scope.is_none() {
+                note(
+                    "scope all: no mail at all is to be sent, not even receipts or passwords; \
+                     --scope marketing or stream:N stops less",
+                )?;
+            }
             say_if_not_indexed(out, &answer)?;
         }
         refused(&answer)

@@ -178,6 +178,10 @@ fn print_fields(out: &mut dyn Write, answer: &Value) -> Result<(), ClientError> 
     ];
     if answer.get("address_matches").is_some() {
         rows.push(line("for that address", "/address_matches"));
+    } else {
+        // A recipient key cannot be turned back.
+        let hint = "no token holds it; --address ADDRESS says whether it was minted for that one";
+        rows.push(vec!["address".to_owned(), hint.to_owned()]);
     }
     if answer.get("suppressed").is_some() {
         rows.push(line("suppressed", "/suppressed/scope"));

@@ -1,7 +1,7 @@
 //! The file: how it is made, locked and opened.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -35,10 +35,6 @@ pub(super) async fn open(path: &Path) -> Result<Opened, JournalError> {
     let path = path.to_owned();
     let prepare = move || match prepare(&path) {
         Ok(lock) => Ok((path, lock)),
-        Err(JournalError::Open) => {
-            let message = format!("{}: {}", path.display(), JournalError::Open);
-            Err(JournalError::File(message))
-        }
         Err(JournalError::File(why)) => {
             Err(JournalError::File(format!("{}: {why}", path.display())))
         }
@@ -89,7 +85,7 @@ fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Takes the lock and makes the file, readable by its owner alone from the first byte on: SQLite
+/// Takes the lock, leaves the number of this process in it for people, and makes the file, readable by its owner alone from the first byte on: SQLite
 /// gives the log the mode of the file.
 pub(super) fn prepare(path: &Path) -> Result<File, JournalError> {
     let mut options = OpenOptions::new();
@@ -103,9 +99,12 @@ pub(super) fn prepare(path: &Path) -> Result<File, JournalError> {
         .open(path.with_extension("lock"))
         .map_err(unusable)?;
     match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
+        Ok(()) => sign(&lock).map_err(unusable)?,
         Err(rustix::io::Errno::WOULDBLOCK) => {
-            return Err(JournalError::Open);
+            return Err(JournalError::Open {
+                folder: folder_of(path),
+                process: signed(&lock),
+            });
         }
         Err(error) => return Err(unusable(error)),
     }
@@ -119,6 +118,19 @@ pub(super) fn prepare(path: &Path) -> Result<File, JournalError> {
         Err(error) => return Err(unusable(error)),
     }
     Ok(lock)
+}
+
+/// Writes which process has the lock.
+fn sign(mut lock: &File) -> io::Result<()> {
+    lock.set_len(0)?;
+    writeln!(lock, "{}", std::process::id())
+}
+
+/// Which process has the lock, if it has come to say so.
+fn signed(lock: &File) -> Option<u32> {
+    let mut text = String::new();
+    lock.take(16).read_to_string(&mut text).ok()?;
+    text.strip_suffix('\n')?.parse().ok()
 }
 
 /// Takes away what others may do with a file that was copied here carelessly.

@@ -85,6 +85,15 @@ fn a_running_server_is_backed_up_with_all_that_it_has_acknowledged() {
     assert!(said.contains("restored the backup of 20"), "{said}");
     let again = fails(&place.config_file(), &["restore", folder.to_str().unwrap()]);
     assert!(again.contains("already there: "), "{again}");
+    let there = fails(&config, &["backup", folder.to_str().unwrap()]);
+    let told = format!(
+        "desist: {} is there already: a backup is written into",
+        folder.display()
+    );
+    assert!(there.contains(&told), "{there}");
+    let nowhere = fails(&config, &["backup", "/nowhere/at/all"]);
+    let told = "desist: /nowhere/at/all cannot be made: /nowhere/at is no folder that exists\n";
+    assert!(nowhere.ends_with(told), "{nowhere}");
     let admin = std::fs::read_to_string(place.data_dir().join("admin.key")).unwrap();
     assert_eq!(admin.trim(), key);
     goes_on(place, &token, &cursor);

@@ -490,7 +490,10 @@ async fn a_second_opener_is_refused_until_the_first_has_closed() {
         .await
         .unwrap_err()
         .to_string();
-    assert!(error.contains("another process"), "{error}");
+    assert!(
+        error.contains("is in use by another desist, process "),
+        "{error}"
+    );
     journal.append(single(1)).await.unwrap();
     journal.close().await;
     assert_eq!(open(folder.path()).await.status().unshipped, 1);

@@ -42,6 +42,26 @@ fn of<'a>(row: &'a [(String, String)], name: &str) -> &'a str {
     &found.unwrap_or_else(|| panic!("{name} in {row:?}")).1
 }
 
+#[test]
+fn a_second_server_says_who_has_the_data_folder() {
+    let running = Running::sqlite();
+    let place = running.place();
+    let second = desist(&place.config_file(), &["serve"]);
+    assert_eq!(second.status.code(), Some(1));
+    let error = String::from_utf8(second.stderr).unwrap();
+    let told = format!(
+        "desist: the data folder {} is in use by another desist, process {}: use that one, or end it \
+         before another is started; a second server needs a data folder of its own\n",
+        place.data_dir().display(),
+        running.pid()
+    );
+    assert!(error.ends_with(&told), "{error}");
+    assert!(
+        running.check("a@example.com", None).is_none(),
+        "the first goes on"
+    );
+}
+
 // B-031
 #[test]
 fn a_hold_shows_its_token_and_the_rule_for_which_it_is_not_enough() {

@@ -123,6 +123,38 @@ async fn addresses_are_suppressed_checked_listed_and_lifted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn how_much_is_stopped_is_said() {
+    let here = Listening::start().await;
+    let (success, out, err) = here.run(&["suppress", "a@example.com"]).await;
+    assert!(
+        success && out.starts_with("a@example.com  created  all  "),
+        "{out}"
+    );
+    assert!(
+        err.starts_with("scope all: no mail at all is to be sent"),
+        "{err}"
+    );
+    let line = "suppress a@example.com --scope stream:1";
+    let (_, out, err) = here.run(&words(line)).await;
+    assert!(
+        out.starts_with("a@example.com  created  stream:1  "),
+        "{out}"
+    );
+    assert_eq!(err, "");
+    let (_, out, err) = here
+        .run(&["suppress", "b@example.com", "--scope", "all"])
+        .await;
+    assert!(out.starts_with("b@example.com  created  all  "), "{out}");
+    assert_eq!(err, "");
+    let (_, json, err) = here.run(&["suppress", "c@example.com", "--json"]).await;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (json["items"][0]["result"].as_str(), err.as_str()),
+        (Some("created"), "")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_empty_is_said_beside_the_output() {
     let here = Listening::start().await;
     for (line, said) in [
@@ -177,6 +209,12 @@ async fn tokens() {
         .await;
     assert!(out.contains("stream name       newsletter"), "{out}");
     assert!(out.contains("for that address  true"), "{out}");
+    assert!(!out.contains("--address"), "{out}");
+    let out = here.prints(&["token", "inspect", token]).await;
+    assert!(
+        out.ends_with("address      no token holds it; --address ADDRESS says whether it was minted for that one\n"),
+        "{out}"
+    );
     let (valid, out, _) = here.run(&["token", "inspect", "nonsense"]).await;
     assert!(
         !valid && out.starts_with("not valid  this is no token"),
@@ -487,6 +525,24 @@ async fn scripts_learn_the_answer_from_the_exit_code() {
     ] {
         let output = run(here.data.path(), arguments).await;
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_decides_a_hold_says_which() {
+    let empty = tempfile::tempdir().unwrap();
+    let all = "<ID|--batch <BATCH>|--reporter <NAME>|--kind <KIND>|--because <REASON>|\
+               --since <TIME>|--until <TIME>>";
+    for (line, said) in [
+        ("held dismiss", all),
+        ("held approve --note x", all),
+        ("held dismiss --dry-run --note x", all),
+        ("held dismiss x --batch y", "cannot be used with"),
+    ] {
+        let output = run(empty.path(), &words(line)).await;
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{line}: {err}");
+        assert!(err.contains(said), "{line}: {err}");
     }
 }
 
