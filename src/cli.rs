@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod door_client;
 mod erase;
+mod events;
 mod evidence;
 mod explain;
 mod held;

@@ -16,6 +16,7 @@ pub mod provider;
 pub mod receipt;
 pub mod recipient;
 pub mod redacted;
+pub mod reporter;
 pub mod secret;
 pub mod stream;
 pub mod suppression;

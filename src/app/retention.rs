@@ -1,5 +1,5 @@
-//! Forgets what has been kept long enough: raw bytes, old places of the feed, counted bounces; and
-//! keeps the store's log short.
+//! Forgets what has been kept long enough: raw bytes, old places of the feed, counted bounces; keeps
+//! the store's log short; and marks events that an earlier version has stored.
 //!
 //! Suppressions, their history and their evidence stay, and so do receipts and events.
 
@@ -26,6 +26,10 @@ pub struct Retention {
 
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_hours(1);
+/// Between two steps of marking events, each of which others wait for.
+const BREATH: Duration = Duration::from_millis(20);
+/// When marking is tried again that has failed.
+const AGAIN: Duration = Duration::from_mins(1);
 /// How much further than the monotonic clock the wall clock may have gone to be believed at once.
 const LEAP: Duration = Duration::from_hours(24);
 /// How long it must stay there to be believed all the same.
@@ -65,8 +69,25 @@ impl Retention {
     pub async fn run(self, stop: CancellationToken) {
         tokio::join!(
             self.forget_by_the_hour(&stop),
-            self.store.keep_log_short(&stop)
+            self.store.keep_log_short(&stop),
+            self.mark_events(&stop)
         );
+    }
+
+    /// From the start on, so that they can soon be found; slowly, so that nobody waits for it.
+    async fn mark_events(&self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            let pause = match self.store.mark_events().await {
+                Ok(0) => return,
+                Ok(_) => BREATH,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot mark events of an earlier version now");
+                    AGAIN
+                }
+            };
+            // Either is a reason to look.
+            drop(timeout(pause, stop.cancelled()).await);
+        }
     }
 
     async fn forget_by_the_hour(&self, stop: &CancellationToken) {

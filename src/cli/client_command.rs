@@ -8,6 +8,7 @@ use clap::Subcommand;
 use super::check::CheckArgs;
 use super::client::{ClientError, Outcome, if_read};
 use super::erase::EraseArgs;
+use super::events::EventsArgs;
 use super::evidence::EvidenceArgs;
 use super::held::HeldArgs;
 use super::key::KeyArgs;
@@ -34,6 +35,8 @@ pub(super) enum ClientCommand {
     Lift(LiftArgs),
     /// Lists standing suppressions.
     List(ListArgs),
+    /// Lists what was judged, by kind, proof, reporter or recipient.
+    Events(EventsArgs),
     /// Shows all that is known of one recipient, and why.
     Evidence(EvidenceArgs),
     /// Forgets who a recipient is; what stands against it stays.
@@ -69,6 +72,7 @@ impl ClientCommand {
             Self::Suppress(args) => args.run(data_dir, out),
             Self::Lift(args) => args.run(data_dir, out),
             Self::List(args) => args.run(data_dir, out),
+            Self::Events(args) => args.run(data_dir, out),
             Self::Evidence(args) => args.run(data_dir, out),
             Self::Erase(args) => args.run(data_dir, out),
             Self::Held(args) => args.run(data_dir, out),

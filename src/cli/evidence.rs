@@ -5,13 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::client::{
-    Client, ClientArgs, ClientError, cell, encoded, items, print_json, print_list,
-};
-use super::held::reporter;
-
-/// Events of one page.
-const PAGE: usize = 1000;
+use super::client::{ClientArgs, ClientError, cell, encoded, items, print_json, print_list};
+use super::events::{found, table};
 
 /// Show all that is known of one recipient: what stands, what was lifted by whom and why, and every
 /// event with where it came from.
@@ -35,26 +30,11 @@ impl EvidenceArgs {
         let client = self.client.connect(data_dir)?;
         let whom = encoded(&self.address);
         let about = client.get(&format!("/v1/suppressions/{whom}"))?;
-        let events = events(&client, &whom)?;
+        let (events, _) = found(&client, &format!("recipient={whom}"), usize::MAX)?;
         if client.json {
             return print_json(out, &json!({"about": about, "events": events}));
         }
         print(out, &about, &events)
-    }
-}
-
-fn events(client: &Client, whom: &str) -> Result<Vec<Value>, ClientError> {
-    let mut events = Vec::new();
-    let mut after = String::new();
-    loop {
-        let path = format!("/v1/events?recipient={whom}&limit={PAGE}{after}");
-        let page = client.get(&path)?;
-        let found = items(&page);
-        events.extend(found.iter().cloned());
-        if found.len() < PAGE {
-            return Ok(events);
-        }
-        after = format!("&after={}", encoded(&cell(&page, "/next")));
     }
 }
 
@@ -98,43 +78,8 @@ fn print(out: &mut dyn Write, about: &Value, events: &[Value]) -> Result<(), Cli
         )?;
     } else {
         writeln!(out, "\nEvents:")?;
-        let names = [
-            "AT", "KIND", "DOOR", "PROOF", "FOUND IN", "REPORTER", "RULE", "EFFECT", "RECEIPT",
-        ];
-        print_list(out, "", names, events, |item| {
-            [
-                cell(item, "/at"),
-                cell(item, "/kind"),
-                cell(item, "/door"),
-                cell(item, "/proof"),
-                cell(item, "/found_in"),
-                reporter(item),
-                cell(item, "/detail/rule"),
-                effects(item),
-                cell(item, "/receipt"),
-            ]
-        })?;
+        table(out, events)?;
         writeln!(out, "\n`desist mail show RECEIPT` shows the mail.")?;
     }
     Ok(())
-}
-
-/// What an event changed, in few words.
-fn effects(item: &Value) -> String {
-    let effects = item["effects"].as_array().map_or(&[][..], Vec::as_slice);
-    let words = effects.iter().map(|effect| {
-        let stops = ["/scope", "/reason", "/because", "/failure"]
-            .iter()
-            .filter(|member| effect.pointer(member).is_some())
-            .map(|member| cell(effect, member));
-        let stops: Vec<String> = stops.collect();
-        match stops.as_slice() {
-            [] => cell(effect, "/effect"),
-            some => format!("{} {}", cell(effect, "/effect"), some.join(" ")),
-        }
-    });
-    match words.collect::<Vec<_>>().join(", ") {
-        none if none.is_empty() => "-".to_owned(),
-        some => some,
-    }
 }

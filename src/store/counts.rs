@@ -15,6 +15,7 @@ use super::{DAY, HOUR, Store};
 use crate::model::clock::Timestamp;
 use crate::model::event::{Effect, Event, EventKind, Proof};
 use crate::model::provider::organisation;
+use crate::model::reporter;
 use crate::model::tenant::TenantId;
 use crate::model::words::words;
 
@@ -30,8 +31,6 @@ const KEEP_HOURS: Duration = Duration::from_hours(14 * 24);
 const KEEP_DAYS: Duration = Duration::from_hours(3 * 366 * 24);
 /// Rows that one call forgets at most.
 const FORGET: u32 = 5_000;
-/// Octets of a name.
-const NAME: usize = 64;
 
 words! {
     /// How long one count reaches.
@@ -69,16 +68,13 @@ impl Names {
     fn of(event: &Event, at: Timestamp) -> Self {
         let detail = &event.detail;
         let domain = detail.reporter.as_deref().and_then(organisation);
-        let reporter = domain
-            .clone()
-            .or_else(|| plain(detail.user_agent.as_deref()?));
         let provider = detail.provider.as_deref().and_then(organisation);
         Self {
             tenant: event.tenant.map_or(0, TenantId::get),
             day: Span::Day.begins(at),
             proven: event.proof != Proof::None,
             provider: provider.or(domain).unwrap_or_default(),
-            reporter: reporter.unwrap_or_default(),
+            reporter: reporter::of(detail).unwrap_or_default(),
         }
     }
 
@@ -114,17 +110,6 @@ impl Names {
             ..*self
         }
     }
-}
-
-/// A program's name. What could be an address is none.
-fn plain(name: &str) -> Option<String> {
-    let name = name
-        .split(['/', ' ', ';', '('])
-        .next()?
-        .to_ascii_lowercase();
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    let good = !name.is_empty() && name.len() <= NAME && name.bytes().all(allowed);
-    good.then_some(name)
 }
 
 /// One count.
@@ -339,19 +324,6 @@ const KEEP_NAMES: Duration = Duration::from_hours(92 * 24);
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn programs_have_plain_names() {
-        for (agent, name) in [
-            ("SomeGenerator/1.0", Some("somegenerator")),
-            ("Feedback-Loop 2 (x)", Some("feedback-loop")),
-            ("jane@example.com", None),
-            ("", None),
-            ("\u{65e5}\u{672c}", None),
-        ] {
-            assert_eq!(plain(agent).as_deref(), name, "{agent}");
-        }
-    }
 
     #[test]
     fn spans_begin_in_utc() {

@@ -20,6 +20,14 @@ pub enum StoreError {
          what is kept begins after {0}"
     )]
     Gone(u64),
+    /// Events of an earlier version are still being marked, by which this would find them.
+    #[error("events up to place {unmarked} are being made ready for this filter: {marked} are")]
+    NotYet {
+        /// Events up to this place have their marks.
+        marked: u64,
+        /// Events up to this place are to get them.
+        unmarked: u64,
+    },
     /// The root secret could not be opened.
     #[error("the root secret cannot be unsealed: {0}")]
     Sealed(String),

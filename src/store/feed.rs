@@ -5,12 +5,10 @@
 //! it has committed: a place of the feed becomes visible only after all places before it.
 
 use super::Store;
-use super::events::{COLUMNS as EVENT_COLUMNS, DOOR, StoredEvent};
 use super::failure::{Failure, StoreError};
 use super::pool::{Conn, read, write};
 use super::sql::{Conditions, ManyRows, Row, Value, execute, fetch, fetch_many, fetch_one, values};
 use crate::model::clock::Timestamp;
-use crate::model::event::EventKind;
 use crate::model::recipient::RecipientKey;
 use crate::model::suppression::{Change, ChangeOp, SuppressionKey};
 use crate::model::tenant::TenantId;
@@ -95,25 +93,6 @@ pub(super) async fn publish(
     Ok(())
 }
 
-/// Which events of the feed.
-#[derive(Debug, Clone, Default)]
-pub struct EventFilter {
-    /// Only of this kind.
-    pub kind: Option<EventKind>,
-    /// Only about this recipient: its key under every generation of the address key. Needs a
-    /// tenant.
-    pub recipients: Vec<RecipientKey>,
-}
-
-impl From<EventKind> for EventFilter {
-    fn from(kind: EventKind) -> Self {
-        Self {
-            kind: Some(kind),
-            recipients: Vec::new(),
-        }
-    }
-}
-
 impl Store {
     /// The feed's head and the store's clock.
     pub async fn head(&self) -> Result<Head, StoreError> {
@@ -156,25 +135,6 @@ impl Store {
         Ok((changes.into_iter().next(), place.trimmed))
     }
 
-    /// Events behind `after`, in the order of the feed; likewise, but all are kept.
-    pub async fn events(
-        &self,
-        tenant: Option<TenantId>,
-        filter: &EventFilter,
-        after: u64,
-        limit: u32,
-    ) -> Result<(Vec<StoredEvent>, u64), StoreError> {
-        let (sql, values) = events_behind(tenant, filter, after, limit);
-        let rows = read!(self.pool, |conn| fetch(conn, "events", sql, values).await)?;
-        let place = Place::of(&rows)?;
-        if after > place.head {
-            return Err(StoreError::Gone(place.trimmed));
-        }
-        let events = items(&rows, StoredEvent::of)?;
-        let reached = place.reached(events.last().map(|event| event.seq), events.len(), limit);
-        Ok((events, reached))
-    }
-
     /// Forgets changes older than `before`, at most 10,000 in one call; returns how many. Call
     /// again until it is 0.
     pub async fn forget_feed_before(&self, before: Timestamp) -> Result<u64, StoreError> {
@@ -208,41 +168,6 @@ fn bounds_and(which: &str) -> String {
               (select seq, at, op, tenant, recipient, scope, reason, address
                from changes {which}) c"
     )
-}
-
-/// The statement that reads events; each row has the feed's bounds too.
-pub(super) fn events_behind(
-    tenant: Option<TenantId>,
-    filter: &EventFilter,
-    after: u64,
-    limit: u32,
-) -> (String, Vec<Value>) {
-    let mut behind = behind(tenant, after, limit);
-    let one_recipient = !filter.recipients.is_empty();
-    if one_recipient {
-        let keys = filter.recipients.iter();
-        behind.within("recipient", keys.map(|key| Value::from(*key)));
-    }
-    if let Some(kind) = filter.kind {
-        // A recipient has few events: they are found by the recipient, not by the kind.
-        let column = if one_recipient {
-            "coalesce(kind, '')"
-        } else {
-            "kind"
-        };
-        behind.equal(column, kind.as_str());
-    }
-    // The few of a recipient are sorted: in the order of the feed all of the tenant's would be gone
-    // through.
-    let order = if one_recipient { "seq + 0" } else { "seq" };
-    let sql = format!(
-        "select f.seq as head, f.trimmed, {EVENT_COLUMNS}, {DOOR}
-         from feed f left join
-              (select * from events {} order by {order} limit $1) e on true
-         where f.id = 1 order by e.seq",
-        behind.to_where()
-    );
-    (sql, behind.values)
 }
 
 async fn read_head(conn: &mut Conn<'_>) -> Result<Head, Failure> {
@@ -315,36 +240,20 @@ async fn forget(conn: &mut Conn<'_>, before: Timestamp) -> Result<u64, Failure> 
 }
 
 /// The feed's bounds in the snapshot of a read: each row has them.
-struct Place {
-    head: u64,
-    trimmed: u64,
+pub(super) struct Place {
+    pub(super) head: u64,
+    pub(super) trimmed: u64,
 }
 
 impl Place {
-    fn of(rows: &[Row]) -> Result<Self, Failure> {
-        let row = rows.first().ok_or_else(no_counter)?;
-        Ok(Self {
-            head: row.number("head")?,
-            trimmed: row.number("trimmed")?,
-        })
-    }
-
     /// A full answer ends with its last item, any other at the head.
-    fn reached(&self, last: Option<u64>, count: usize, limit: u32) -> u64 {
+    pub(super) fn reached(&self, last: Option<u64>, count: usize, limit: u32) -> u64 {
         let full = u32::try_from(count).unwrap_or(u32::MAX) >= bounded(limit);
         last.filter(|_| full).unwrap_or(self.head)
     }
 }
 
-/// The rows that stand for something: without any there is one with the bounds alone.
-fn items<T>(rows: &[Row], read: impl Fn(&Row) -> Result<T, Failure>) -> Result<Vec<T>, Failure> {
-    match rows {
-        [row] if row.opt_int("seq")?.is_none() => Ok(Vec::new()),
-        rows => rows.iter().map(read).collect(),
-    }
-}
-
-fn bounded(limit: u32) -> u32 {
+pub(super) fn bounded(limit: u32) -> u32 {
     limit.clamp(1, MOST)
 }
 
@@ -401,6 +310,6 @@ pub(super) fn key_of(row: &Row) -> Result<SuppressionKey, Failure> {
     })
 }
 
-fn no_counter() -> Failure {
+pub(super) fn no_counter() -> Failure {
     StoreError::Inconsistent("feed: the row that counts is missing".to_owned()).into()
 }

@@ -21,6 +21,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("migrations/0004_page.sql"),
     include_str!("migrations/0005_recipients.sql"),
     include_str!("migrations/0006_directory.sql"),
+    include_str!("migrations/0007_marks.sql"),
 ];
 
 /// Applies the steps that are missing. Any number of nodes may do so at the same time.

@@ -4,11 +4,12 @@
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, SqliteConnection};
 
-use super::feed::{self, EventFilter};
+use super::event_feed::{self, EventFilter};
+use super::feed;
 use super::paging::Paging;
 use super::receipts::{self, ReceiptFilter};
 use super::{directory, migrate};
-use crate::model::event::EventKind;
+use crate::model::event::{EventKind, Proof};
 use crate::model::receipt::ReceiptState;
 use crate::model::recipient::RecipientKey;
 use crate::model::tenant::TenantId;
@@ -111,39 +112,65 @@ async fn the_feed_is_read_from_its_place_on() {
         plan_of_last.iter().any(|step| step == by),
         "{plan_of_last:?}"
     );
+}
+
+#[tokio::test]
+async fn events_are_read_from_their_place_on() {
+    let mut tables = tables().await;
     let place = "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)";
-    let complaint = Some(EventKind::Complaint);
-    let of = |kind: Option<EventKind>, recipients: usize| EventFilter {
-        kind,
-        recipients: vec![RecipientKey::from_bytes([7; 10]); recipients],
-    };
+    let at_place = "SEARCH events USING INTEGER PRIMARY KEY (rowid=?)";
     let recipient =
         "SEARCH events USING INDEX events_recipient (tenant=? AND recipient=? AND seq>?)";
-    for (tenant, filter, by) in [
-        (None, of(None, 0), place),
-        // Nobody but an operator asks for one kind of all tenants.
-        (None, of(complaint, 0), place),
-        (TENANT, of(None, 1), recipient),
-        (TENANT, of(complaint, 2), recipient),
-        (
-            TENANT,
-            of(None, 0),
-            "SEARCH events USING INDEX events_tenant (tenant=? AND seq>?)",
-        ),
-        (
-            TENANT,
-            of(complaint, 0),
-            "SEARCH events USING INDEX events_kind (tenant=? AND kind=? AND seq>?)",
-        ),
+    let of_tenant = "SEARCH events USING INDEX events_tenant (tenant=? AND seq>?)";
+    let of_kind = "SEARCH events USING INDEX events_kind (tenant=? AND kind=? AND seq>?)";
+    let of_reporter = "SEARCH m USING PRIMARY KEY (tenant=? AND mark=? AND seq>?)";
+    let of_proof = "SEARCH event_marks USING PRIMARY KEY (tenant=? AND mark=? AND seq>?)";
+    let whether_reporter = "SEARCH m USING PRIMARY KEY (tenant=? AND mark=? AND seq=?)";
+    let any = EventFilter::default;
+    let complaints = || EventFilter {
+        kind: Some(EventKind::Complaint),
+        ..any()
+    };
+    let unproven = |filter| EventFilter {
+        proof: Some(Proof::None),
+        ..filter
+    };
+    let by = |filter| EventFilter {
+        reporter: Some("example.com".to_owned()),
+        ..filter
+    };
+    let about = |filter, keys| EventFilter {
+        recipients: vec![RecipientKey::from_bytes([7; 10]); keys],
+        ..filter
+    };
+    for (tenant, filter, steps) in [
+        (None, any(), &[place][..]),
+        // Nobody but an operator asks for some of all tenants.
+        (None, complaints(), &[place]),
+        (None, unproven(any()), &[place]),
+        (None, by(any()), &[place, whether_reporter]),
+        (TENANT, any(), &[of_tenant]),
+        (TENANT, complaints(), &[of_kind]),
+        (TENANT, unproven(any()), &[of_proof, at_place]),
+        (TENANT, unproven(complaints()), &[of_proof, at_place]),
+        (TENANT, by(any()), &[of_reporter, at_place]),
+        (TENANT, by(unproven(complaints())), &[of_reporter, at_place]),
+        (TENANT, about(any(), 1), &[recipient]),
+        (TENANT, about(unproven(complaints()), 2), &[recipient]),
+        (TENANT, about(by(any()), 1), &[recipient, whether_reporter]),
     ] {
-        let (sql, _) = feed::events_behind(tenant, &filter, 7, 10);
+        let (sql, _) = event_feed::behind(tenant, &filter, 7, 10);
         let plan = plan(&mut tables, &sql).await;
-        assert!(plan.iter().any(|step| step == by), "{plan:?}");
+        for by in steps {
+            assert!(plan.iter().any(|step| step == by), "{by}: {sql}: {plan:#?}");
+        }
+        let reads = |table: &str| plan.iter().any(|step| scans(step, table));
+        assert!(!reads("events") && !reads("event_marks"), "{plan:#?}");
         // The page alone is sorted once more, behind the join with the feed's bounds; and what is
-        // found of one recipient.
+        // found of one recipient, or with one proof: a page of each kind.
         let sorts = plan.iter().filter(|step| step.contains("TEMP B-TREE"));
-        let of_one = usize::from(!filter.recipients.is_empty());
-        assert!(sorts.count() <= 1 + of_one, "{plan:?}");
+        let more = usize::from(!filter.recipients.is_empty() || steps.contains(&of_proof));
+        assert!(sorts.count() <= 1 + more, "{plan:#?}");
     }
 }
 

@@ -10,6 +10,7 @@ use super::events::{self, Source};
 use super::failure::{Failure, StoreError};
 use super::feed;
 use super::lift;
+use super::marks;
 use super::pool::{Conn, write};
 use super::settle::{self, Settled};
 use super::sql::{ManyRows, Row, Value, fetch_many, month, values};
@@ -187,6 +188,7 @@ pub(super) async fn write_events(
         let place = |count: usize| u64::try_from(count).unwrap_or_default();
         let first = feed::advance(conn, places).await?;
         events::insert(conn, new, addresses, first).await?;
+        marks::insert(conn, new, first).await?;
         feed::publish(conn, &changes, first + place(events)).await?;
         let behind_begun = first + place(events + begun);
         let behind_lifted = behind_begun + place(lifted.len());

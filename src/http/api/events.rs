@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::Api;
 use super::caller::{May, Read};
 use super::cursor::{Wait, behind, cursor, place};
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
 use super::wire::{self, Answer, Listing, Parameters};
 use crate::app::suppressions::whom_in;
 use crate::model::authentication::Authentication;
@@ -25,6 +25,7 @@ use crate::model::event::{
 };
 use crate::model::receipt::{Door, ReceiptId};
 use crate::model::recipient::RecipientKey;
+use crate::model::reporter;
 use crate::model::suppression::{Reason, Scope};
 use crate::model::tenant::TenantId;
 use crate::store::{EventFilter, StoredEvent};
@@ -39,6 +40,12 @@ pub(super) struct EventsParameters {
     /// Only this kind, for instance `complaint`.
     #[param(value_type = Option<String>)]
     kind: Option<EventKind>,
+    /// Only with this proof: `token`, `authenticated`, `operator` or `none`.
+    #[param(value_type = Option<String>)]
+    proof: Option<Proof>,
+    /// Only from this reporter, by the name that `GET /v1/stats` has for it: the organisational domain
+    /// of who reports, else the program. Of a host its domain counts.
+    reporter: Option<String>,
     /// Only about this recipient: an address, or a recipient key of 20 hexadecimal digits.
     recipient: Option<String>,
     /// Items at most, 1 to 1,000; 100 if not given.
@@ -170,7 +177,10 @@ impl From<StoredEvent> for EventItem {
     }
 }
 
-/// Reads what was judged, in order and without gaps.
+/// Reads what was judged, in order and without gaps; filters may be combined.
+///
+/// After an update of a store that had events before these could be found by proof and reporter, both
+/// filters answer `503` with `Retry-After` until the old ones are ready.
 #[utoipa::path(
     get,
     path = "/v1/events",
@@ -200,6 +210,8 @@ pub(super) async fn events(
     };
     let filter = EventFilter {
         kind: asked.kind,
+        proof: asked.proof,
+        reporter: asked.reporter.as_deref().map(reporter).transpose()?,
         recipients,
     };
     let mut begin = behind(&app.store, place(&app.store, asked.after.as_deref())?).await?;
@@ -217,4 +229,11 @@ pub(super) async fn events(
         }
         begin = upto;
     }
+}
+
+fn reporter(text: &str) -> Result<String, Problem> {
+    reporter::meant(text).ok_or_else(|| {
+        let detail = "reporter: a domain, a host or the name of a program is wanted";
+        Problem::new(Kind::InvalidRequest, detail)
+    })
 }

@@ -237,6 +237,7 @@ impl From<StoreError> for Problem {
             }
             StoreError::Refused(why) => Self::new(Kind::Unprocessable, why),
             StoreError::Gone(_) => Self::new(Kind::CursorExpired, error.to_string()),
+            StoreError::NotYet { .. } => Self::later(Kind::NotReady, error.to_string(), 30),
             StoreError::Inconsistent(_) | StoreError::Sealed(_) => {
                 Self::internal("a call of the API failed", &error)
             }

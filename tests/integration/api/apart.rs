@@ -414,3 +414,27 @@ async fn no_call_reaches_what_is_another_tenants() {
         "nothing of the first tenant has changed"
     );
 }
+
+#[tokio::test]
+async fn no_filter_finds_events_of_another_tenant() {
+    let node = Node::start().await;
+    let owned = owned(&node).await;
+    let other = node.key(Some(2), &[KeyScope::Read]).await;
+    for filter in [
+        "proof=none",
+        "proof=operator&kind=bounce",
+        "reporter=leak-loop",
+        "recipient=u0@one.example",
+        &format!("recipient={}", owned.recipient),
+    ] {
+        let asked = (format!("/v1/events?{filter}"), None, 200, "");
+        let answer = call(&node, (&other, None), "get /v1/events", &asked).await;
+        assert_eq!(
+            (answer.status, &answer.json()["items"]),
+            (200, &json!([])),
+            "{filter}"
+        );
+    }
+    let own = node.get("/v1/events?reporter=leak-loop").await.json();
+    assert_eq!(own["items"].as_array().unwrap().len(), 1);
+}

@@ -685,6 +685,59 @@ async fn holds_are_decided_by_a_filter_in_one_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn events_are_listed_by_what_they_say() {
+    let here = Listening::start().await;
+    let id = held_complaint(&here.node, 1, TenantId::new(1))
+        .await
+        .to_string();
+    let events: Vec<Value> = (0..3)
+        .map(|n| json!({"kind": "delivered", "address": format!("u{n}@one.example")}))
+        .collect();
+    here.node
+        .post("/v1/events", &json!({"events": events}))
+        .await;
+    let out = here
+        .prints(&[
+            "events",
+            "--kind",
+            "complaint",
+            "--proof",
+            "none",
+            "--reporter",
+            "leak-loop",
+        ])
+        .await;
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines.len(), 3, "{out}");
+    assert!(
+        lines[0].starts_with("AT ") && lines[0].ends_with("RECEIPT"),
+        "{out}"
+    );
+    assert!(
+        lines[1].contains(" none ") && lines[1].ends_with(&id),
+        "{out}"
+    );
+    assert!(lines[2].starts_with("next: --after "), "{out}");
+    let told = async |line: &[&str]| -> Value {
+        let line = [&["events", "--json", "--proof", "operator"], line].concat();
+        serde_json::from_str(&here.prints(&line).await).unwrap()
+    };
+    let first = told(&["--limit", "2"]).await;
+    assert_eq!(first["items"].as_array().unwrap().len(), 2);
+    let rest = told(&["--after", first["next"].as_str().unwrap()]).await;
+    assert_eq!(rest["items"].as_array().unwrap().len(), 1, "{rest}");
+    let of_one = told(&["--recipient", "u1@one.example"]).await;
+    assert_eq!(of_one["items"][0]["address"], "u1@one.example");
+    let (success, _, err) = here.run(&["events", "--proof", "certain"]).await;
+    assert!(
+        !success && err.contains("token, authenticated, operator, none"),
+        "{err}"
+    );
+    let (success, _, err) = here.run(&["events", "--reporter", "a@example.com"]).await;
+    assert!(!success && err.contains("name of a program"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sums_are_printed_with_bars_as_json_and_as_csv() {
     let here = Listening::start().await;
     assert_eq!(here.prints(&["stats"]).await, "");

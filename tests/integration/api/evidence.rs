@@ -61,7 +61,10 @@ pub(super) async fn held_complaint(node: &Node, random: u8, tenant: Option<Tenan
             reason: Reason::Complaint,
             because: HoldReason::Unproven,
         }],
-        detail: Detail::default(),
+        detail: Detail {
+            user_agent: Some("Leak-Loop/1.0".to_owned()),
+            ..Detail::default()
+        },
     };
     let verdict = Verdict {
         receipt,
@@ -110,6 +113,61 @@ async fn a_receipt_is_shown_with_its_events_and_its_bytes() {
     );
     assert!(traced.bytes.ends_with(b"Subject: report\r\n\r\n\xff\r\n"));
     assert!(!traced.bytes.windows(6).any(|bytes| bytes == b"forged"));
+}
+
+#[tokio::test]
+async fn events_are_found_by_proof_and_reporter() {
+    let node = Node::start().await;
+    let id = held_complaint(&node, 1, Some(TenantId::DEFAULT)).await;
+    let fed = json!({"events": [{"kind": "delivered", "address": "ann@example.com"}]});
+    assert_eq!(node.post("/v1/events", &fed).await.status, 200);
+    let found = async |query: &str| {
+        let page = node.get(&format!("/v1/events?{query}")).await.json();
+        assert!(page["next"].is_string(), "{page}");
+        let items = page["items"].as_array().unwrap().clone();
+        items
+            .iter()
+            .map(|item| item["kind"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    for (query, kinds) in [
+        ("", &["complaint", "delivered"][..]),
+        ("proof=none", &["complaint"]),
+        ("proof=operator", &["delivered"]),
+        ("proof=operator&kind=complaint", &[]),
+        ("proof=authenticated", &[]),
+        ("reporter=leak-loop", &["complaint"]),
+        (
+            "reporter=Leak-Loop%2F2&proof=none&kind=complaint",
+            &["complaint"],
+        ),
+        ("reporter=example.com", &[]),
+        ("recipient=ann@example.com&proof=operator", &["delivered"]),
+    ] {
+        assert_eq!(found(query).await, kinds, "{query}");
+    }
+    // Page by page, and behind the last nothing.
+    let first = node.get("/v1/events?proof=none&limit=1").await.json();
+    assert_eq!(first["items"][0]["receipt"], id.to_string());
+    let next = first["next"].as_str().unwrap();
+    assert!(found(&format!("proof=none&after={next}")).await.is_empty());
+    for wrong in [
+        "proof=certain",
+        "proof=",
+        "reporter=",
+        "reporter=ann%40example.com",
+    ] {
+        let answer = node.get(&format!("/v1/events?{wrong}")).await;
+        assert_eq!(
+            (answer.status, answer.problem().as_str()),
+            (400, "invalid-request"),
+            "{wrong}"
+        );
+        assert!(
+            !String::from_utf8_lossy(&answer.bytes).contains("ann@"),
+            "{wrong}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use desist::model::event::EventKind;
+use desist::model::reporter::meant;
 use desist::model::suppression::SuppressionKey;
 use desist::model::tenant::{Tenant, TenantId};
-use desist::store::{EventFilter, NewSuppression, StoreError};
+use desist::store::{EventFilter, NewSuppression, Store, StoreError};
 
-use super::world::{NOW, TENANT, World, manual};
+use super::world::{NOW, TENANT, World, manual, recipient_key};
 
 pub(super) async fn changes_and_events_share_one_counter(world: &World) {
     let store = world.open().await;
@@ -115,6 +116,187 @@ pub(super) async fn events_are_filtered_by_kind(world: &World) {
             .unwrap();
         assert_eq!((none.len(), place), (0, 5));
     }
+}
+
+/// Events of two tenants and of none, with several proofs, from several reporters; each of another
+/// recipient: 0, 1 and so on.
+async fn events_of_many_kinds(world: &World, store: &Store) {
+    let mut batch = Vec::new();
+    for (number, told) in (0..).zip([
+        "1 complaint token mx1.Example.org -",
+        "1 complaint none mx2.example.org. Loop/2",
+        "1 bounce none [192.0.2.1] -",
+        "1 unsubscribe none - Loop/1.0",
+        "2 complaint none example.org -",
+        "- complaint none example.org -",
+        "1 delivered operator - -",
+    ]) {
+        let mut words = told
+            .split(' ')
+            .map(|word| Some(word).filter(|word| *word != "-"));
+        let mut verdict = world.verdict(number, &[]);
+        let event = &mut verdict.events[0];
+        let tenant = words.next().unwrap();
+        event.tenant = tenant.map(|number| TenantId::new(number.parse().unwrap()).unwrap());
+        event.kind = words.next().unwrap().unwrap().parse().unwrap();
+        event.proof = words.next().unwrap().unwrap().parse().unwrap();
+        event.detail.reporter = words.next().unwrap().map(str::to_owned);
+        event.detail.user_agent = words.next().unwrap().map(str::to_owned);
+        batch.push(verdict);
+    }
+    store.record(&batch, NOW).await.unwrap();
+}
+
+/// Tenant, kind, proof and reporter that are asked for, and the recipients of what is found.
+type Asked = (
+    Option<u32>,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [u64],
+);
+
+#[rustfmt::skip]
+const FILTERS: [Asked; 17] = [
+    (Some(1), "", "none", "", &[1, 2, 3]),
+    (Some(1), "", "operator", "", &[6]),
+    (Some(1), "", "authenticated", "", &[]),
+    (Some(1), "complaint", "none", "", &[1]),
+    (Some(1), "delivered", "none", "", &[]),
+    (Some(1), "", "", "example.org", &[0, 1]),
+    (Some(1), "", "", "MX9.example.org", &[0, 1]),
+    (Some(1), "", "", "loop", &[3]),
+    (Some(1), "", "", "LOOP/7", &[3]),
+    (Some(1), "", "", "192.0.2.1", &[]),
+    (Some(1), "", "none", "example.org", &[1]),
+    (Some(1), "bounce", "none", "example.org", &[]),
+    (Some(2), "", "none", "example.org", &[4]),
+    (Some(3), "", "", "example.org", &[]),
+    (None, "", "", "example.org", &[0, 1, 4, 5]),
+    (None, "", "none", "", &[1, 2, 3, 4, 5]),
+    (None, "complaint", "none", "example.org", &[1, 4, 5]),
+];
+
+fn filter(kind: &str, proof: &str, reporter: &str) -> EventFilter {
+    EventFilter {
+        kind: kind.parse().ok(),
+        proof: proof.parse().ok(),
+        reporter: meant(reporter),
+        recipients: Vec::new(),
+    }
+}
+
+/// All that a filter finds, in pages of one.
+async fn found(store: &Store, tenant: Option<u32>, filter: &EventFilter) -> Vec<u64> {
+    let tenant = tenant.map(|number| TenantId::new(number).unwrap());
+    let mut found = Vec::new();
+    let mut after = 0;
+    loop {
+        let (page, place) = store.events(tenant, filter, after, 1).await.unwrap();
+        let Some(one) = page.first() else {
+            assert_eq!(place, store.head().await.unwrap().seq);
+            return found;
+        };
+        let recipient = one.event.recipient;
+        found.push(
+            (0..7)
+                .find(|number| Some(recipient_key(*number)) == recipient)
+                .unwrap(),
+        );
+        after = place;
+    }
+}
+
+pub(super) async fn events_are_filtered_by_proof_and_reporter(world: &World) {
+    let store = world.open().await;
+    events_of_many_kinds(world, &store).await;
+    for (tenant, kind, proof, reporter, wanted) in FILTERS {
+        let filter = filter(kind, proof, reporter);
+        assert_eq!(found(&store, tenant, &filter).await, wanted, "{filter:?}");
+    }
+    // Of one recipient likewise.
+    for (proof, reporter, wanted) in [
+        ("none", "", 1),
+        ("token", "", 0),
+        ("none", "mx.example.org", 1),
+    ] {
+        let filter = EventFilter {
+            recipients: vec![recipient_key(1)],
+            ..filter("", proof, reporter)
+        };
+        assert_eq!(
+            found(&store, Some(1), &filter).await.len(),
+            wanted,
+            "{filter:?}"
+        );
+    }
+}
+
+pub(super) async fn events_of_an_earlier_version_are_found_once_they_are_marked(world: &World) {
+    let store = world.open().await;
+    events_of_many_kinds(world, &store).await;
+    // As an update leaves them.
+    world.number("delete from event_marks").await;
+    world
+        .number("update feed set marked = 0, unmarked = seq")
+        .await;
+    let last = store.head().await.unwrap().seq;
+    store.record(&[world.complaint(5)], NOW).await.unwrap();
+    let by = filter("", "", "example.org");
+    let not_yet = store.events(Some(TENANT), &by, last - 1, 9).await;
+    assert!(
+        matches!(not_yet, Err(StoreError::NotYet { .. })),
+        "{not_yet:?}"
+    );
+    let proven = store
+        .events(Some(TENANT), &filter("", "none", ""), 0, 9)
+        .await;
+    assert!(
+        matches!(proven, Err(StoreError::NotYet { .. })),
+        "{proven:?}"
+    );
+    // What needs no marks is found, and so is what has come since.
+    assert_eq!(
+        found(&store, None, &filter("", "none", "")).await,
+        [1, 2, 3, 4, 5]
+    );
+    let since = filter("", "", "fbl.example.net");
+    let (since, _) = store.events(Some(TENANT), &since, last, 9).await.unwrap();
+    assert_eq!(since.len(), 1);
+
+    assert_eq!(store.mark_events().await.unwrap(), 7);
+    assert_eq!(store.mark_events().await.unwrap(), 0);
+    for (tenant, kind, proof, reporter, wanted) in FILTERS {
+        let filter = filter(kind, proof, reporter);
+        assert_eq!(found(&store, tenant, &filter).await, wanted, "{filter:?}");
+    }
+}
+
+pub(super) async fn many_events_are_marked_step_by_step(world: &World) {
+    let store = world.open().await;
+    let batch: Vec<_> = (0..2_500)
+        .map(|number| world.verdict(number, &[]))
+        .collect();
+    for part in batch.chunks(1_000) {
+        store.record(part, NOW).await.unwrap();
+    }
+    world.number("delete from event_marks").await;
+    world
+        .number("update feed set marked = 0, unmarked = seq")
+        .await;
+    // Two nodes at once do no harm.
+    let other = world.open().await;
+    let marked = async |store: &Store| {
+        while store.mark_events().await.unwrap() > 0 {}
+    };
+    tokio::join!(marked(&store), marked(&other));
+    assert_eq!(
+        world.number("select count(*) from event_marks").await,
+        5_000
+    );
+    let by = filter("complaint", "token", "fbl.example.net");
+    let (events, _) = store.events(Some(TENANT), &by, 0, 10_000).await.unwrap();
+    assert_eq!(events.len(), 2_500);
 }
 
 pub(super) async fn forgetting_makes_old_cursors_gone(world: &World) {
