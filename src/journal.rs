@@ -46,6 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -278,7 +279,7 @@ impl Journal {
     /// These are in the store now. Their removal from the file follows shortly, without a sync of
     /// its own.
     pub async fn done(&self, ids: &[ReceiptId]) -> Result<(), JournalError> {
-        let finished = self.0.shared.queue().finish(ids);
+        let finished = self.0.shared.finish(ids);
         self.command(Command::Done(finished)).await
     }
 
@@ -291,7 +292,7 @@ impl Journal {
     /// These cannot be stored: they stay on file, are counted as left, and are offered again after
     /// the next start.
     pub async fn leave(&self, ids: &[ReceiptId]) -> Result<(), JournalError> {
-        self.0.shared.queue().leave(ids);
+        self.0.shared.leave(ids);
         self.command(Command::PutBack).await
     }
 
@@ -335,6 +336,22 @@ impl Journal {
     /// there. Measured by the monotonic clock.
     pub fn behind(&self) -> Duration {
         self.0.shared.behind()
+    }
+
+    /// Waits until all that is durable now is in the store, no longer than `patience`. How many
+    /// receipts are not: those that are late, and those that were left.
+    pub async fn shipped(&self, patience: Duration) -> u64 {
+        let shared = &self.0.shared;
+        let upto = shared.queue().committed_last();
+        // Whichever ends it: what is left is counted.
+        drop(timeout(patience, shared.all_shipped(upto)).await);
+        let queue = shared.queue();
+        queue.unshipped_up_to(upto).saturating_add(queue.left())
+    }
+
+    /// How long the shipped is kept.
+    pub fn keeps(&self) -> Duration {
+        self.0.shared.config.keep
     }
 
     /// Receipts that are taken or can be taken at once.

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::client::{ClientArgs, ClientError, print_json};
-use crate::store::Erased;
+use super::client::{ClientArgs, ClientError, cell, print_json};
 
 /// Erase a recipient's address and all mail known to be of it; what stands against it stays.
 ///
-/// The recipient key stays, so that mail goes on being stopped. This cannot be taken back.
+/// The recipient key stays, so that mail goes on being stopped. What the server has accepted before is
+/// waited for. This cannot be taken back.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
   desist erase bob@example.com
@@ -32,8 +32,21 @@ impl EraseArgs {
         if client.json {
             return print_json(out, &answer);
         }
-        let erased: Erased =
-            serde_json::from_value(answer).map_err(|_other_form| client.stranger())?;
-        Ok(writeln!(out, "erased from {erased}")?)
+        let counts = ["suppressions", "changes", "events", "receipts", "messages"];
+        let counts = counts.map(|name| format!("{} {name}", cell(&answer, &format!("/{name}"))));
+        writeln!(out, "erased from {}", counts.join(", "))?;
+        let unshipped = cell(&answer, "/unshipped");
+        if unshipped != "0" {
+            writeln!(
+                out,
+                "not looked at: {unshipped} receipts that are accepted and not yet stored; erase \
+                 again, `/readyz/doors` says when there are none"
+            )?;
+        }
+        let until = cell(&answer, "/journal_until");
+        if until != "-" {
+            writeln!(out, "the journal keeps what it has shipped until {until}")?;
+        }
+        Ok(())
     }
 }

@@ -399,6 +399,8 @@ impl Committer {
                 let now = self.shared.clock.tick();
                 self.shared.queue().load(items, upto, now);
                 self.shared.ready.notify_one();
+                // What cannot be read is not waited for.
+                self.shared.shipped.notify_waiters();
             }
             Err(error) => {
                 self.stalled = true;

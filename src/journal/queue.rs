@@ -308,6 +308,24 @@ impl Queue {
         self.ready.len().saturating_add(self.taken.len())
     }
 
+    /// The place of what was committed last.
+    pub(super) fn committed_last(&self) -> u64 {
+        self.committed
+    }
+
+    /// How many receipts up to a place are still to be shipped; of those on file alone all are
+    /// counted, if any of them can be meant.
+    pub(super) fn unshipped_up_to(&self, place: u64) -> u64 {
+        let of = |items: &BTreeMap<u64, Item>| length(items.range(..=place).count());
+        let here = of(&self.ready).saturating_add(of(&self.taken));
+        let on_file = if self.loaded < place {
+            self.unshipped.saturating_sub(length(self.in_memory()))
+        } else {
+            0
+        };
+        here.saturating_add(on_file)
+    }
+
     pub(super) fn is_ready(&self) -> bool {
         !self.ready.is_empty()
     }

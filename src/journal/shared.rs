@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::file::Opened;
-use super::queue::{Item, MEMORY_BYTES, Queue};
+use super::queue::{Finished, Item, MEMORY_BYTES, Queue};
 use super::{AppendError, Entry, JournalConfig, JournalStatus};
 use crate::metrics::Metrics;
 use crate::model::clock::Clock;
@@ -21,6 +21,8 @@ pub(super) struct Shared {
     pub(super) metrics: Metrics,
     /// Woken when something may be taken, and at the end.
     pub(super) ready: Notify,
+    /// Woken when something has become shipped, or is known to be.
+    pub(super) shipped: Notify,
     queue: Mutex<Queue>,
     waiting: AtomicUsize,
     waiting_bytes: AtomicU64,
@@ -51,6 +53,7 @@ impl Shared {
             clock,
             metrics,
             ready: Notify::new(),
+            shipped: Notify::new(),
             queue: Mutex::new(Queue::new(MEMORY_BYTES, opened.last_seq, opened.unshipped)),
             waiting: AtomicUsize::new(0),
             waiting_bytes: AtomicU64::new(0),
@@ -146,6 +149,33 @@ impl Shared {
     pub(super) fn put_back(&self, ids: &[ReceiptId]) {
         self.queue().put_back(ids);
         self.ready.notify_one();
+    }
+
+    /// These were shipped.
+    pub(super) fn finish(&self, ids: &[ReceiptId]) -> Finished {
+        let finished = self.queue().finish(ids);
+        self.shipped.notify_waiters();
+        finished
+    }
+
+    /// These stay on file.
+    pub(super) fn leave(&self, ids: &[ReceiptId]) {
+        self.queue().leave(ids);
+        self.shipped.notify_waiters();
+    }
+
+    /// Waits until all that was committed up to a place is shipped or left.
+    pub(super) async fn all_shipped(&self, upto: u64) {
+        loop {
+            let woken = self.shipped.notified();
+            tokio::pin!(woken);
+            // Registered before looking, or a wake-up in between would be missed.
+            woken.as_mut().enable();
+            if self.queue().unshipped_up_to(upto) == 0 {
+                return;
+            }
+            woken.await;
+        }
     }
 
     /// Nothing is accepted from now on.

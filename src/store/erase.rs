@@ -5,9 +5,6 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
 use super::Store;
 use super::events::{COLUMNS as EVENT_COLUMNS, event_of};
 use super::failure::{Failure, StoreError};
@@ -38,10 +35,8 @@ pub struct Erasure {
     pub address: Option<String>,
 }
 
-// The API answers with it as it is.
 /// What was erased: rows that had something of the recipient in them and have it no longer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = EraseAnswer)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Erased {
     /// Suppressions, standing and lifted, that no longer name an address.
     pub suppressions: u64,

@@ -119,13 +119,16 @@ fn what_stands_stays_and_who_it_was_is_forgotten(engine: Engine) {
     let receipt = ann["items"][0]["receipt"].as_str().unwrap();
     assert_eq!(running.get(&format!("/v1/receipts/{receipt}/raw")).0, 200);
     // A second time there is nothing left.
-    let (_, again) = running.post(
+    let (_, mut again) = running.post(
         "/v1/erase",
         &json!({"address": "Bob.Forgotten@example.net"}),
     );
+    let until = again["journal_until"].take();
+    assert_eq!(until.is_null(), engine == Engine::Sqlite, "{until}");
     assert_eq!(
         again,
-        json!({"suppressions": 0, "changes": 0, "events": 0, "receipts": 0, "messages": 0})
+        json!({"suppressions": 0, "changes": 0, "events": 0, "receipts": 0, "messages": 0,
+            "unshipped": 0, "journal_until": null})
     );
     if engine == Engine::Sqlite {
         nothing_is_left_in_the_file(running);
@@ -153,4 +156,60 @@ fn nothing_is_left_in_the_file(running: Running) {
     }
 }
 
-on_both_engines!(what_stands_stays_and_who_it_was_is_forgotten);
+// F-033
+fn what_was_accepted_just_before_is_found(engine: Engine) {
+    let Some(place) = Place::new(engine) else {
+        return;
+    };
+    let running = place.start();
+    let mails = 40;
+    let people = "postmaster@fb.example.com";
+    let mut smtp = running.smtp();
+    for number in 0..mails {
+        let text = format!("From: <bob.forgotten@example.net>\r\nSubject: {number}\r\n\r\nI\r\n");
+        let reply = smtp.deliver("bob.forgotten@example.net", &[people], &text);
+        assert!(reply.starts_with("250"), "{reply}");
+    }
+    let (_, told) = running.post(
+        "/v1/erase",
+        &json!({"address": "bob.forgotten@example.net"}),
+    );
+    assert_eq!(
+        (&told["messages"], &told["unshipped"]),
+        (&json!(mails), &json!(0)),
+        "{told}"
+    );
+    assert!(!all_that_is_told(&running).contains(NAME));
+}
+
+/// A store that takes no mail, but answers.
+#[test]
+fn what_is_not_stored_in_time_is_told() {
+    let Some(place) = Place::new(Engine::Postgres) else {
+        return;
+    };
+    let running = place.start();
+    let database = running.place().database.as_ref().unwrap();
+    // As long as this name is taken no receipt can be counted, and none is stored.
+    database.run("alter table counts rename to gone");
+    let mail = "From: <bob.forgotten@example.net>\r\nSubject: hello\r\n\r\nI\r\n";
+    running.deliver(
+        "bob.forgotten@example.net",
+        "postmaster@fb.example.com",
+        mail,
+    );
+    let told = desist(&running, &["erase", "bob.forgotten@example.net"]);
+    assert!(
+        told.contains("0 messages\nnot looked at: 1 receipts"),
+        "{told}"
+    );
+    database.run("alter table gone rename to counts");
+    // Also when it has to wait for the next attempt.
+    let told = desist(&running, &["erase", "bob.forgotten@example.net"]);
+    assert!(told.contains("1 messages\nthe journal keeps"), "{told}");
+}
+
+on_both_engines!(
+    what_stands_stays_and_who_it_was_is_forgotten,
+    what_was_accepted_just_before_is_found
+);

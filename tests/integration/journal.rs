@@ -136,6 +136,51 @@ async fn rows(folder: &Path, table: &'static str) -> i64 {
 
 //
 #[tokio::test]
+async fn what_is_durable_is_waited_for_until_it_is_shipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).await;
+    assert_eq!(journal.shipped(Duration::ZERO).await, 0);
+    for number in 1..=3 {
+        journal.append(single(number)).await.unwrap();
+    }
+    assert_eq!(journal.shipped(Duration::ZERO).await, 3, "not for long");
+    let entries = journal.take(ALL, ANY).await.unwrap();
+    assert_eq!(
+        journal.shipped(Duration::ZERO).await,
+        3,
+        "taken is not shipped"
+    );
+    let ids = ids(&entries);
+    let ship = async {
+        // What comes later is not waited for.
+        journal.append(single(4)).await.unwrap();
+        journal.done(&ids[..1]).await.unwrap();
+        assert_eq!(journal.shipped(Duration::ZERO).await, 3);
+        journal.leave(&ids[1..2]).await.unwrap();
+        journal.done(&ids[2..]).await.unwrap();
+    };
+    // It begins to wait first.
+    let (late, ()) = tokio::join!(biased; journal.shipped(Duration::from_mins(1)), ship);
+    assert_eq!(late, 1, "one is left");
+    journal.close().await;
+
+    // On file alone, after a start.
+    let journal = open(folder.path()).await;
+    assert!(journal.shipped(Duration::ZERO).await >= 2);
+    let ship = async {
+        let mut shipped = 0;
+        while shipped < 2 {
+            let entries = journal.take(ALL, ANY).await.unwrap();
+            shipped += entries.len();
+            journal.done(&self::ids(&entries)).await.unwrap();
+        }
+    };
+    let (late, ()) = tokio::join!(biased; journal.shipped(Duration::from_mins(1)), ship);
+    assert_eq!(late, 0);
+    journal.close().await;
+}
+
+#[tokio::test]
 async fn what_is_appended_is_taken_in_order_and_gone_when_done() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(folder.path()).await;
