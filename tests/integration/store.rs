@@ -127,6 +127,7 @@ suite! {
         what_has_changed_is_read_and_no_more,
         a_mailbox_is_in_a_domain_of_its_tenant,
         mailboxes_of_a_tenant_are_bounded,
+        mailboxes_of_nobody_that_are_made_at_once_are_bounded,
         signing_keys_count_up,
         signing_keys_of_a_tenant_are_bounded,
         api_keys_are_found_by_prefix,
@@ -150,6 +151,7 @@ suite! {
         an_opt_out_and_its_undo_at_once_leave_nothing,
         an_opt_out_that_came_since_takes_the_place,
         a_visit_that_is_taken_back_itself_is_no_heir,
+        what_was_committed_before_a_failure_is_told_once,
     }
     concurrency {
         a_reader_of_the_feed_misses_and_repeats_nothing,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{events_of, fields, path_for, press, show, titled};
-use crate::harness::{Engine, Place, Running};
+use crate::harness::{Engine, Place, Running, complaint};
 
 fn on_both(test: impl Fn(&Running)) {
     for engine in [Engine::Sqlite, Engine::Postgres] {
@@ -102,11 +102,7 @@ fn no_other_suppression_is_touched() {
             json!({"address": address, "scope": "stream:1", "reason": "manual", "note": "x"});
         running.post("/v1/suppressions", &json!({"suppressions": [item]}));
         let token = path.strip_prefix("/u/").unwrap();
-        running.deliver(
-            "fbl@example.org",
-            "fbl@fb.example.com",
-            &crate::harness::complaint(token),
-        );
+        running.deliver("fbl@example.org", "fbl@fb.example.com", &complaint(token));
         running.drained();
         assert_eq!(press(running, &path, &fields(&done)).0, 200);
         running.drained();
@@ -270,4 +266,50 @@ fn only_the_page_s_own_nonce_undoes_and_nothing_else_is_an_opt_out() {
     assert!(running.check(address, Some(1)).is_some());
     assert!(running.check("other@example.net", Some(1)).is_none());
     assert_eq!(running.changes().len(), 1);
+}
+
+/// An undo ends a transaction: it is committed, and counted, though what comes behind it in the same
+/// batch fails.
+#[test]
+fn what_is_stored_before_its_batch_fails_is_counted_once() {
+    let Some(place) = Place::new(Engine::Postgres) else {
+        return;
+    };
+    let running = titled(place);
+    let tokens = running.mint(
+        1,
+        &["undo@example.net", "bad@example.net", "good@example.net"],
+    );
+    let path = format!("/u/{}", tokens[0].0);
+    let database = running.place().database.as_ref().unwrap();
+    database.run("alter table events add constraint no check (detail not like '%poison%')");
+    // All wait in the journal and come together.
+    database.shut();
+    let (_, question) = show(&running, &path);
+    let (status, done) = press(&running, &path, &fields(&question));
+    assert_eq!(status, 200, "{done}");
+    assert_eq!(press(&running, &path, &fields(&done)).0, 200);
+    for (token, program) in [(&tokens[1].0, "poison/1.0"), (&tokens[2].0, "JMRP/1.0")] {
+        let mail = complaint(token).replace("JMRP/1.0", program);
+        let reply = running.deliver("", "fbl@fb.example.com", &mail);
+        assert!(reply.starts_with("250 2.0.0"), "{reply}");
+    }
+    database.open();
+    running.events(4);
+    running.drained();
+    let (_, metrics) = running.get("/metrics");
+    let metrics = metrics.as_str().unwrap();
+    for line in [
+        "desist_events_total{kind=\"unsubscribe\",proof=\"token\"} 1",
+        "desist_events_total{kind=\"undo\",proof=\"token\"} 1",
+        "desist_events_total{kind=\"complaint\",proof=\"token\"} 1",
+        "desist_events_total{kind=\"unrecognised\",proof=\"none\"} 1",
+        "desist_suppressions_total{reason=\"unsubscribe\"} 1",
+        "desist_suppressions_total{reason=\"complaint\"} 1",
+    ] {
+        assert!(
+            metrics.lines().any(|told| told == line),
+            "{line}: {metrics}"
+        );
+    }
 }

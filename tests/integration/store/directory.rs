@@ -569,6 +569,37 @@ pub(super) async fn mailboxes_of_a_tenant_are_bounded(world: &World) {
     assert!(put("one@fb.example").await.unwrap().created);
 }
 
+/// Two nodes that make the last of nobody's mailboxes at once: each waits for the other before it
+/// counts.
+pub(super) async fn mailboxes_of_nobody_that_are_made_at_once_are_bounded(world: &World) {
+    let stores = [world.open().await, world.open().await];
+    world
+        .number(
+            "with recursive n (i) as (select 0 union all select i + 1 from n where i < 996)
+             insert into mailboxes (address, role)
+             select 'm' || i || '@fb.example', 'complaint' from n",
+        )
+        .await;
+    let mut tasks = JoinSet::new();
+    for number in 0..24 {
+        let store = stores[number % 2].clone();
+        let nobodys = Mailbox {
+            tenant: None,
+            stream: None,
+            ..mailbox(&format!("n{number}@fb.example"))
+        };
+        tasks.spawn(async move { store.change_mailbox(&nobodys, true).await.unwrap() });
+    }
+    let put = tasks.join_all().await;
+    let (made, refused): (Vec<_>, Vec<_>) = put.into_iter().partition(Result::is_ok);
+    assert_eq!((made.len(), refused.len()), (3, 21));
+    for refused in refused {
+        assert_eq!(refused.unwrap_err(), MailboxRefusal::TooMany);
+    }
+    let nobodys = "select count(*) from mailboxes where tenant is null";
+    assert_eq!(world.number(nobodys).await, MOST_MAILBOXES);
+}
+
 pub(super) async fn signing_keys_count_up(world: &World) {
     let store = world.open().await;
     let key = |serial, state, generation| SigningKey {

@@ -1,11 +1,12 @@
 //! What a visit of the page has begun is ended by its undo, in whatever order the two are stored.
 
+use desist::metrics::Metrics;
 use desist::model::event::{Effect, EventKind};
 use desist::model::receipt::Door;
 use desist::model::suppression::{ChangeOp, Reason, Scope, SuppressionKey};
-use desist::store::Verdict;
+use desist::store::{Recorded, StoreError, Verdict};
 
-use super::world::{NOW, World, all_changes, key, standing};
+use super::world::{NOW, SUPPRESS, World, all_changes, key, standing};
 
 const VISIT: &str = "000102030405060708090a0b0c0d0e0f";
 const OTHER: &str = "ffffffffffffffffffffffffffffffff";
@@ -216,4 +217,58 @@ pub(super) async fn a_visit_that_is_taken_back_itself_is_no_heir(world: &World) 
         .unwrap();
     store.record(&[undo(world, 4, VISIT)], NOW).await.unwrap();
     assert!(!standing(&store).await.contains(&opted_out(4)));
+}
+
+/// What was committed before a later transaction of its batch failed is told then, and only then:
+/// tried again it is known, and nobody else would count it.
+pub(super) async fn what_was_committed_before_a_failure_is_told_once(world: &World) {
+    let store = world.open().await;
+    world
+        .number("create unique index one on events (stream) where stream = 9")
+        .await;
+    let mut batch = [
+        world.complaint(1),
+        unsubscribe(world, 2, VISIT),
+        undo(world, 2, VISIT),
+        world.complaint(3),
+        world.complaint(4),
+    ];
+    for refused in [0, 4] {
+        batch[refused].events[0].stream = 9;
+    }
+    let ids: Vec<_> = batch.iter().map(|verdict| verdict.receipt.id).collect();
+    let metrics = Metrics::default();
+    let begun = |reason: &str, count: u64| {
+        let line = format!("desist_suppressions_total{{reason=\"{reason}\"}} {count}\n");
+        let told = metrics.render();
+        assert!(told.contains(&line), "{line}{told}");
+    };
+
+    let mut recorded = Recorded::default();
+    let failed = store.record_into(&mut recorded, &batch, NOW).await;
+    assert!(matches!(failed, Err(StoreError::Refused(_))), "{failed:?}");
+    assert_eq!(recorded.new, ids[..3], "up to the undo");
+    assert_eq!(recorded.effects, [SUPPRESS, OPT_OUT, Effect::Undo]);
+    assert_eq!(recorded.seq, Some(store.head().await.unwrap().seq));
+    recorded.tell(&metrics);
+    begun("complaint", 1);
+    begun("unsubscribe", 1);
+    assert_eq!(standing(&store).await.len(), 1);
+
+    // Again while it still fails: nothing is new, and nothing is counted twice.
+    let mut recorded = Recorded::default();
+    let failed = store.record_into(&mut recorded, &batch, NOW).await;
+    assert!(matches!(failed, Err(StoreError::Refused(_))), "{failed:?}");
+    assert!(recorded.new.is_empty() && recorded.effects.is_empty());
+    recorded.tell(&metrics);
+    begun("complaint", 1);
+
+    world.number("drop index one").await;
+    let mut recorded = Recorded::default();
+    store.record_into(&mut recorded, &batch, NOW).await.unwrap();
+    assert_eq!(recorded.new, ids[3..]);
+    recorded.tell(&metrics);
+    begun("complaint", 3);
+    begun("unsubscribe", 1);
+    assert_eq!(standing(&store).await.len(), 3);
 }
