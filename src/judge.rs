@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::model::address::Address;
 use crate::model::authentication::Authentication;
 use crate::model::directory::Directory;
-use crate::model::event::{Detail, Effect, Event, EventId, FoundIn, HoldReason, Proof};
+use crate::model::event::{Detail, Effect, Event, EventId, FoundIn, HoldReason, Proof, SYNTHETIC};
 use crate::model::mailbox::Role;
 use crate::model::receipt::{Door, Receipt, ReceiptState};
 use crate::model::recipient::RecipientKey;
@@ -116,6 +116,7 @@ pub fn judge(
     }
     for (index, event) in (0..).zip(&mut events) {
         event.id.index = index;
+        event.detail.synthetic = court.is_synthetic(event);
     }
     let first = matters.first();
     let tenant = first.and_then(|matter| court.tenant(matter));
@@ -179,6 +180,17 @@ impl Court<'_> {
                 classify::matters(&reading, &self.receipt.envelope, self.context)
             }
         }
+    }
+
+    /// Whether it is about nobody, who was mailed to see whether the doors work. The key says so, which
+    /// only this tenant's tokens have.
+    fn is_synthetic(&self, event: &Event) -> bool {
+        let (Some(tenant), Some(recipient)) = (event.tenant, event.recipient) else {
+            return false;
+        };
+        let keys = self.context.keyring.address_keys(tenant);
+        Address::parse(SYNTHETIC)
+            .is_ok_and(|address| keys.recipient_keys(&address).any(|key| key == recipient))
     }
 
     fn envelope_token(&self) -> Option<&str> {

@@ -31,7 +31,7 @@ pub(super) struct DoctorArgs {
     /// The domain in the From of your mail: whether return paths align with it
     #[arg(long, value_name = "DOMAIN")]
     from: Option<String>,
-    /// Sends synthetic mail through every door: leaves events of people who do not exist
+    /// Sends synthetic mail through every door: leaves events of nobody, which no sum counts
     #[arg(long)]
     round_trip: bool,
     /// Looks at this outgoing mail too, as `desist lint` does

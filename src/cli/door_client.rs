@@ -2,15 +2,18 @@
 //! provider.
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::Agent;
 use ureq::tls::RootCerts;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::{
+    ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector, Transport,
+};
 
+use crate::net::network::Network;
 use crate::trust;
 
 /// How long a door may take for an answer.
@@ -18,6 +21,54 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Octets of a line of a reply that are read at most (RFC 5321 §4.5.3.1.5 allows 512).
 const LONGEST_LINE: u64 = 4096;
+
+/// A door, and how it is come to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Door {
+    at: SocketAddr,
+    /// It wants a PROXY header from here.
+    announced: bool,
+}
+
+impl Door {
+    /// A door that believes the proxies in these networks, of which this machine may be one.
+    pub(super) fn with_proxies(at: SocketAddr, networks: &[Network]) -> Self {
+        let own = own_address(at);
+        let is_own = |network: &Network| own.is_some_and(|own| network.contains(own));
+        let announced = networks.iter().any(is_own);
+        Self { at, announced }
+    }
+
+    /// Where it is.
+    pub(super) const fn at(self) -> SocketAddr {
+        self.at
+    }
+
+    fn header(self) -> &'static [u8] {
+        if self.announced { ITS_OWN } else { b"" }
+    }
+}
+
+impl From<SocketAddr> for Door {
+    fn from(at: SocketAddr) -> Self {
+        Self::with_proxies(at, &[])
+    }
+}
+
+/// What a proxy says of a connection of its own: the peer is the one that is connected ("The PROXY
+/// protocol", section 2.1).
+const ITS_OWN: &[u8] = b"PROXY UNKNOWN\r\n";
+
+/// From which address this machine connects to that one. Nothing is sent.
+fn own_address(at: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = match at {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(at).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
 
 /// What the SMTP door answered.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,14 +81,15 @@ pub(super) enum Delivery {
 
 /// Delivers one message over SMTP, as any MTA does.
 pub(super) fn deliver(
-    server: SocketAddr,
+    door: Door,
     mail_from: &str,
     rcpt_to: &str,
     message: &str,
 ) -> std::io::Result<Delivery> {
-    let mut stream = TcpStream::connect(server)?;
+    let mut stream = TcpStream::connect(door.at)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(door.header())?;
     let mut replies = BufReader::new(stream.try_clone()?);
     let mut last = read_reply(&mut replies)?;
     let mut goes_on = last.starts_with("220");
@@ -106,28 +158,56 @@ pub(super) enum Tls {
 }
 
 /// Posts to the one-click path of this door as a mailbox provider does (RFC 8058 §3.2); the status.
-pub(super) fn click(door: SocketAddr, path: &str, tls: &Tls) -> Result<u16, String> {
+pub(super) fn click(door: Door, path: &str, tls: &Tls) -> Result<u16, String> {
     let mut config = Agent::config_builder()
         .timeout_global(Some(PATIENCE))
         .http_status_as_error(false)
         .proxy(None)
         .max_redirects(0);
     let url = match tls {
-        Tls::Off => format!("http://{door}{path}"),
+        Tls::Off => format!("http://{}{path}", door.at),
         Tls::Trusting { host, roots } => {
             let roots = RootCerts::Specific(Arc::new(trust::in_pem(roots)?));
             config = config.tls_config(trust::believing(roots));
-            format!("https://{host}:{}{path}", door.port())
+            format!("https://{host}:{}{path}", door.at.port())
         }
     };
     // Whatever the host's name leads to: this door is asked.
-    let agent = Agent::with_parts(config.build(), DefaultConnector::default(), Only(door));
+    let connector =
+        ().chain(TcpConnector::default())
+            .chain(Announcing(door.header()))
+            .chain(RustlsConnector::default());
+    let agent = Agent::with_parts(config.build(), connector, Only(door.at));
     let response = agent
         .post(url)
         .header("Content-Type", "application/x-www-form-urlencoded")
         .send("List-Unsubscribe=One-Click")
         .map_err(|error| error.to_string())?;
     Ok(response.status().as_u16())
+}
+
+/// Says this first on every connection.
+#[derive(Debug)]
+struct Announcing(&'static [u8]);
+
+impl<In: Transport> Connector<In> for Announcing {
+    type Out = In;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<In>, ureq::Error> {
+        let Some(mut transport) = chained else {
+            return Ok(None);
+        };
+        let header = self.0;
+        if let Some(output) = transport.buffers().output().get_mut(..header.len()) {
+            output.copy_from_slice(header);
+            transport.transmit_output(header.len(), details.timeout)?;
+        }
+        Ok(Some(transport))
+    }
 }
 
 /// Every name is at this address.
@@ -176,7 +256,13 @@ mod tests {
             told.extend(lines.map_while(Result::ok));
             told
         });
-        let done = deliver(at, "a@example.net", "b@example.com", "S: x\n\n.dot\n").unwrap();
+        let done = deliver(
+            at.into(),
+            "a@example.net",
+            "b@example.com",
+            "S: x\n\n.dot\n",
+        )
+        .unwrap();
         (done, server.join().unwrap())
     }
 

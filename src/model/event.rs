@@ -229,6 +229,9 @@ words! {
     }
 }
 
+/// Whom synthetic events are about, of every tenant: nobody can have this address.
+pub const SYNTHETIC: &str = "round-trip@desist-doctor.invalid";
+
 /// Extracts of what was read, for people and for `GET /v1/events`. Never used to decide.
 ///
 /// Its JSON form is what the store keeps; fields may be added, never renamed. Every text is cut at
@@ -294,6 +297,9 @@ pub struct Detail {
     /// The rule of the judgement table that decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// It is about [`SYNTHETIC`], by its key: a trial of the doors, which no sum counts.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub synthetic: bool,
     /// What else a person should know: why it could not be read, what was odd.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

@@ -132,11 +132,12 @@ struct Numbers {
     held: u64,
 }
 
-/// Counts the events of new receipts, by the time at which they were accepted or are told to have
-/// happened.
+/// Counts the events of new receipts, but for synthetic ones, by the time at which they were accepted
+/// or are told to have happened.
 pub(super) async fn count(conn: &mut Conn<'_>, new: &[&Verdict]) -> Result<(), Failure> {
     let events = || {
         let events = new.iter().flat_map(|verdict| &verdict.events);
+        let events = events.filter(|event| !event.detail.synthetic);
         events.map(|event| {
             let at = event.id.receipt.at();
             (at, event, Names::of(event, at))

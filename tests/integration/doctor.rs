@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::clients::path;
-use crate::harness::{Engine, Place, Running};
+use crate::harness::{Engine, Place, Running, complaint};
 
 /// A name server on loopback, ended with this.
 struct NameServer {
@@ -169,11 +169,28 @@ fn a_round_trip_goes_through_every_door_and_leaves_nobody_behind() {
         assert!(said.starts_with(says), "{what}: {said}");
     }
     let (_, standing) = running.get("/v1/suppressions");
-    assert_eq!(standing["items"], serde_json::json!([]));
+    assert_eq!(standing["items"], json!([]));
     let (_, events) = running.get("/v1/events");
     assert!(
         !events.to_string().contains("@desist-doctor.invalid"),
         "{events}"
+    );
+    for event in events["items"].as_array().unwrap() {
+        assert_eq!(event["detail"]["synthetic"], true, "{event}");
+    }
+    // No sum has them, and what others send is counted.
+    let (_, sums) = running.get("/v1/stats?by=total");
+    assert_eq!(sums["items"], json!([]), "{sums}");
+    let token = &running.mint(1, &["reader@example.net"])[0].0;
+    running.deliver("", "fbl@fb.example.com", &complaint(token));
+    let real = running.events(9).pop().unwrap();
+    assert!(real["detail"].get("synthetic").is_none(), "{real}");
+    let (_, sums) = running.get("/v1/stats?by=total");
+    let sums = &sums["items"][0];
+    assert_eq!(
+        (&sums["complaints"], &sums["events"]),
+        (&json!(1), &json!(1)),
+        "{sums}"
     );
 }
 
@@ -328,6 +345,35 @@ fn a_click_goes_through_the_door_as_the_config_has_it() {
     let (state, says) = trip(by_files("other.example.com"));
     assert_eq!(state, "fail", "{says}");
     assert!(says.contains("certificate"), "{says}");
+}
+
+//
+#[test]
+fn a_trip_goes_through_doors_that_take_this_machine_for_a_proxy() {
+    let proxies = |networks: &str| format!("proxy_networks = [{networks}]\n");
+    let here = proxies("\"127.0.0.0/8\", \"::1\"");
+    let elsewhere = proxies("\"192.0.2.7\"");
+    let place = || Place::new(Engine::Sqlite).unwrap();
+    for (case, place) in [
+        ("both", place().smtp(&here).public(&here)),
+        (
+            "clicks in clear",
+            place().smtp(&elsewhere).public(&here).public_without_tls(),
+        ),
+        ("others", place().smtp(&elsewhere).public(&elsewhere)),
+    ] {
+        let running = place.start();
+        let (_, found) = doctor(&running, &["--without-dns", "--round-trip"]);
+        for trip in [
+            "complaint by mail",
+            "opt-out by mail",
+            "bounce by mail",
+            "one-click",
+        ] {
+            let what = format!("round trip: {trip}");
+            assert_eq!(state(&found, &what), "ok", "{case}: {found:#?}");
+        }
+    }
 }
 
 #[test]

@@ -114,6 +114,7 @@ suite! {
         names_beyond_the_room_of_a_day_are_one,
         nodes_that_count_new_names_at_once_keep_to_the_room,
         old_counts_are_forgotten,
+        trials_are_not_counted,
     }
     directory {
         putting_twice_changes_once,

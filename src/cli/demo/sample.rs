@@ -177,7 +177,7 @@ impl Sample {
             Way::Mail { from, to, text } => {
                 let smtp = only(&listening.smtp).map_err(door)?;
                 let (to, text) = (fill.fill(to), fill.fill(text));
-                let work = move || deliver(smtp, from, &to, &text);
+                let work = move || deliver(smtp.into(), from, &to, &text);
                 let delivery = blocking(work).await.map_err(door)?;
                 Ok(match delivery.map_err(|error| door(error.to_string()))? {
                     Delivery::Accepted(reply) => {
@@ -199,7 +199,7 @@ impl Sample {
                 let certificate = server.data_dir().join(SELF_MADE_FILE);
                 let roots = std::fs::read(&certificate).map_err(|error| door(error.to_string()))?;
                 let host = "localhost".to_owned();
-                let work = move || click(public, &path, &Tls::Trusting { host, roots });
+                let work = move || click(public.into(), &path, &Tls::Trusting { host, roots });
                 let status = blocking(work).await.map_err(door)?.map_err(door)?;
                 let receipt = if status == 200 {
                     newest(server).await?

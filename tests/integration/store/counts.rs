@@ -95,6 +95,23 @@ pub(super) async fn a_receipt_counts_once_in_its_hour_and_its_day(world: &World)
     assert_eq!(hours, [(at(11), 1), (at(12), 3)]);
 }
 
+pub(super) async fn trials_are_not_counted(world: &World) {
+    let store = world.open().await;
+    let (real, mut trial) = (world.complaint(1), world.complaint(2));
+    trial.events[0].detail.synthetic = true;
+    trial.events[0].detail.reporter = Some("trial.example".to_owned());
+    store.record(&[real, trial], NOW).await.unwrap();
+    let by = sums(&store, &filter(&[Dimension::Reporter])).await;
+    let reporters: Vec<_> = by.iter().map(|sum| sum.reporter.as_deref()).collect();
+    assert_eq!((reporters, by[0].events), (vec![Some("example.net")], 1));
+    let (events, _) = store
+        .events(None, &EventKind::Complaint.into(), 0, 9)
+        .await
+        .unwrap();
+    let synthetic: Vec<bool> = events.iter().map(|it| it.event.detail.synthetic).collect();
+    assert_eq!(synthetic, [false, true]);
+}
+
 pub(super) async fn many_writers_lose_nothing(world: &World) {
     const WRITERS: u64 = 6;
     const BATCHES: u64 = 15;
