@@ -50,11 +50,7 @@ pub enum PutTenantError {
 /// All domains that are served for a tenant beside the installation's, by name.
 pub fn domains(app: &App, tenant: TenantId) -> Vec<String> {
     let directory = app.reception.directory();
-    let domains = directory.domains.as_slice().iter();
-    domains
-        .filter(|domain| domain.tenant == tenant)
-        .map(|domain| domain.domain.clone())
-        .collect()
+    directory.domains.of(tenant).map(str::to_owned).collect()
 }
 
 /// Creates a tenant, or updates the one of that number or name; what is not given stays as it is.

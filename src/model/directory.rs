@@ -79,14 +79,27 @@ pub struct TenantDomain {
     pub tenant: TenantId,
 }
 
-/// Domains that are found by their name: asked for at every recipient.
+/// Domains that are found by their name, asked for at every recipient, and by their tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Domains(Vec<TenantDomain>);
+pub struct Domains {
+    by_name: Vec<TenantDomain>,
+    /// Their places there, by tenant and name.
+    by_tenant: Vec<usize>,
+}
 
 impl From<Vec<TenantDomain>> for Domains {
-    fn from(mut domains: Vec<TenantDomain>) -> Self {
-        domains.sort();
-        Self(domains)
+    fn from(mut by_name: Vec<TenantDomain>) -> Self {
+        by_name.sort();
+        let mut by_tenant: Vec<(TenantId, usize)> = by_name
+            .iter()
+            .enumerate()
+            .map(|(place, domain)| (domain.tenant, place))
+            .collect();
+        by_tenant.sort_unstable();
+        Self {
+            by_name,
+            by_tenant: by_tenant.into_iter().map(|(_, place)| place).collect(),
+        }
     }
 }
 
@@ -94,17 +107,30 @@ impl Domains {
     /// Whose domain that is, written canonically.
     pub fn owner(&self, domain: &str) -> Option<TenantId> {
         let found = self
-            .0
+            .by_name
             .binary_search_by(|known| known.domain.as_str().cmp(domain));
         found
             .ok()
-            .and_then(|at| self.0.get(at))
+            .and_then(|at| self.by_name.get(at))
             .map(|known| known.tenant)
+    }
+
+    /// Those of a tenant, by name.
+    pub fn of(&self, tenant: TenantId) -> impl Iterator<Item = &str> {
+        let at = |place: &usize| self.by_name.get(*place);
+        let first = self
+            .by_tenant
+            .partition_point(|place| at(place).is_some_and(|known| known.tenant < tenant));
+        let behind = self.by_tenant.get(first..).unwrap_or_default().iter();
+        behind
+            .filter_map(|place| self.by_name.get(*place))
+            .take_while(move |known| known.tenant == tenant)
+            .map(|known| known.domain.as_str())
     }
 
     /// All of them, by name.
     pub fn as_slice(&self) -> &[TenantDomain] {
-        &self.0
+        &self.by_name
     }
 }
 
@@ -183,7 +209,7 @@ impl Directory {
             .cloned()
             .collect();
         mailboxes.extend(change.shared.iter().flatten().cloned());
-        let domains = self.domains.0.iter();
+        let domains = self.domains.by_name.iter();
         let domains: Vec<TenantDomain> = domains
             .filter(|domain| stays(domain.tenant))
             .chain(&change.domains)
@@ -327,7 +353,29 @@ mod tests {
         assert_eq!(after.domains.owner("b.example"), None);
         assert_eq!(after.domains.owner("c.example"), Some(tenant(2)));
         assert_eq!(after.domains.owner("i.example"), Some(tenant(9)));
+        let of = |number| after.domains.of(tenant(number)).collect::<Vec<_>>();
+        assert_eq!((of(2), of(9)), (vec!["c.example"], vec!["i.example"]));
         assert_eq!(after.seq, 8);
+    }
+
+    #[test]
+    fn domains_are_found_by_their_tenant() {
+        let domains: Domains = [
+            ("z.example", 2),
+            ("b.example", 9),
+            ("m.example", 1),
+            ("a.example", 2),
+        ]
+        .map(|(name, number)| domain(name, number))
+        .to_vec()
+        .into();
+        let of = |number| domains.of(tenant(number)).collect::<Vec<_>>();
+        assert_eq!(of(1), ["m.example"]);
+        assert_eq!(of(2), ["a.example", "z.example"]);
+        assert_eq!(of(9), ["b.example"]);
+        for none in [3, 10] {
+            assert!(of(none).is_empty(), "{none}");
+        }
     }
 
     #[test]

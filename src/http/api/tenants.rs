@@ -1,7 +1,5 @@
 //! `/v1/tenants`: sending organisations.
 
-use std::collections::HashMap;
-
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
@@ -145,18 +143,9 @@ pub(super) async fn list(
     let page: Vec<&Tenant> = found.by_ref().take(limit).collect();
     let last = page.last().map(|tenant| tenant.id.to_string());
     let next = found.next().and(last);
-    let mut domains: HashMap<TenantId, Vec<String>> = HashMap::new();
-    for tenant in &page {
-        domains.insert(tenant.id, Vec::new());
-    }
-    for domain in directory.domains.as_slice() {
-        if let Some(of) = domains.get_mut(&domain.tenant) {
-            of.push(domain.domain.clone());
-        }
-    }
     let items = page.into_iter().map(|tenant| {
-        let domains = domains.remove(&tenant.id).unwrap_or_default();
-        TenantItem::new(tenant, domains)
+        let domains = directory.domains.of(tenant.id).map(str::to_owned);
+        TenantItem::new(tenant, domains.collect())
     });
     let items: Vec<TenantItem> = items.collect();
     Ok(had.or_else(&Listing { items, next }))
