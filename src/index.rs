@@ -208,8 +208,8 @@ impl Index {
         self.len() == 0
     }
 
-    /// Bytes held for entries, spare room and tables included. What the allocator adds, 8 bytes for
-    /// 56 entries, is not counted.
+    /// Bytes held for entries, spare room and tables included. What the allocator adds, 3 bytes for
+    /// 51 entries, is not counted.
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
