@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -98,6 +99,8 @@ const KEYS_CURRENT: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(1);
 /// Changes read at a time.
 const CHUNK: u32 = 10_000;
+/// Parts of a new index that are made at the same time.
+const PARTS: usize = 2;
 
 /// Prepares following: the handle, and the task that does it until `stop`.
 pub fn follow(
@@ -295,6 +298,16 @@ impl Run {
         let filling = Arc::clone(&fresh);
         let taker = move |entries: Vec<_>| filling.insert(entries);
         store.scan(Arc::new(taker)).await?;
+        let mut parts = JoinSet::new();
+        for part in 0..PARTS {
+            let filling = Arc::clone(&fresh);
+            parts.spawn_blocking(move || filling.enter(part, PARTS));
+        }
+        while let Some(entered) = parts.join_next().await {
+            entered.map_err(|error| {
+                StoreError::Unavailable(format!("the index cannot be filled: {error}"))
+            })?;
+        }
         // Everybody who wrote to it has ended.
         let Some(fresh) = Arc::into_inner(fresh) else {
             let text = "the index is still being filled".to_owned();

@@ -157,8 +157,13 @@ impl Celled {
     }
 
     pub(super) fn cell(self) -> usize {
+        usize::from(self.cell_byte())
+    }
+
+    /// The number of the cell in the group.
+    pub(super) const fn cell_byte(self) -> u8 {
         let [cell, ..] = self.0.to_be_bytes();
-        usize::from(cell)
+        cell
     }
 
     pub(super) const fn entry(self) -> Entry {

@@ -1,12 +1,14 @@
 //! Fills a new index with very many suppressions in any order.
 //!
-//! To enter one moves half of its bucket. So they wait, some for each group of cells, and are
-//! entered together.
+//! To enter one moves half of its bucket. So all of them wait, unsorted, in a list for each group of
+//! cells, and are entered together when no more come. They wait in the blocks that hold them
+//! afterwards: other memory beside the index would be as large as the index.
 
 use std::sync::{Mutex, PoisonError};
 
 use super::Index;
 use super::entry::{Celled, Entry, Place};
+use super::shard::{BLOCK, Block, Shard, new_block};
 use crate::model::clock::Timestamp;
 use crate::model::suppression::SuppressionKey;
 
@@ -20,17 +22,22 @@ pub struct Filling {
 /// What waits to be entered into a shard.
 #[derive(Debug, Default)]
 struct Waiting {
-    /// [`MOST`] places for each group, none until there is something: one large piece of memory,
-    /// which leaves no holes behind.
-    entries: Vec<Celled>,
-    /// How many wait for each group.
-    counts: Vec<usize>,
-    /// Where a group and what waits for it are put together.
-    merged: Vec<Celled>,
+    /// One for each group, none until there is something.
+    groups: Vec<Group>,
+    entries: usize,
 }
 
-/// How many wait for a group at most: 16 MiB for all of them.
-const MOST: usize = 128;
+/// What waits for a group.
+#[derive(Debug, Default)]
+struct Group {
+    /// Full but the last.
+    blocks: Vec<Block>,
+    /// The cell of each entry.
+    cells: Vec<u8>,
+}
+
+/// Entries that are handed to a shard under one lock.
+const AT_ONCE: usize = 256;
 
 impl Default for Filling {
     fn default() -> Self {
@@ -43,67 +50,95 @@ impl Default for Filling {
 }
 
 impl Filling {
-    /// Enters standing suppressions. If one is there already, it stands since either time.
+    /// Takes standing suppressions. If one comes twice, it stands since the earlier time.
     pub fn insert(&self, entries: impl IntoIterator<Item = (SuppressionKey, Timestamp)>) {
+        let mut shards = vec![Vec::new(); Place::SHARDS];
         for (key, since) in entries {
             let place = Place::of(&key.recipient);
-            let Some(shard) = self.shards.get(place.shard()) else {
+            let Some(own) = shards.get_mut(place.shard()) else {
                 continue;
             };
-            let mut waiting = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            let entry = place.celled(Entry::new(&key, since));
-            if waiting.push(place.group(), entry) == MOST {
-                waiting.enter(&self.index, place.shard(), place.group());
+            own.push((place, Entry::new(&key, since)));
+            if own.len() == AT_ONCE {
+                self.wait(place.shard(), own);
             }
+        }
+        for (shard, own) in shards.iter_mut().enumerate() {
+            self.wait(shard, own);
         }
     }
 
-    /// The index, when all is entered.
-    pub fn finish(self) -> Index {
-        for (number, shard) in self.shards.into_iter().enumerate() {
-            let mut waiting = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
-            for group in 0..Place::GROUPS {
-                waiting.enter(&self.index, number, group);
-            }
+    /// Lets them wait, all of one shard.
+    fn wait(&self, shard: usize, entries: &mut Vec<(Place, Entry)>) {
+        let Some(shard) = self.shards.get(shard).filter(|_| !entries.is_empty()) else {
+            return;
+        };
+        let mut waiting = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        for (place, entry) in entries.drain(..) {
+            waiting.push(place, entry);
         }
+    }
+
+    /// Enters what waits in one of `parts` parts, numbered from 0: some 100 ns of a processor for
+    /// each entry. Several parts can be entered at the same time.
+    pub fn enter(&self, part: usize, parts: usize) {
+        let own = self.shards.iter().enumerate().skip(part);
+        for (number, shard) in own.step_by(parts.max(1)) {
+            let mut waiting = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let waiting = std::mem::take(&mut *waiting);
+            self.index.counting(number, |shard| waiting.enter(shard));
+        }
+    }
+
+    /// The index, with all that was taken.
+    pub fn finish(self) -> Index {
+        self.enter(0, 1);
         self.index
     }
 }
 
 impl Waiting {
-    /// Lets it wait; how many do for this group.
-    fn push(&mut self, group: usize, entry: Celled) -> usize {
-        if self.entries.is_empty() {
-            self.entries = vec![Celled::default(); Place::GROUPS * MOST];
-            self.counts = vec![0; Place::GROUPS];
+    fn push(&mut self, place: Place, entry: Entry) {
+        if self.groups.is_empty() {
+            self.groups.resize_with(Place::GROUPS, Group::default);
         }
-        let Some(count) = self.counts.get_mut(group) else {
-            return 0;
-        };
-        if let Some(free) = self.entries.get_mut(group * MOST + *count) {
-            *free = entry;
-            *count += 1;
+        if let Some(group) = self.groups.get_mut(place.group()) {
+            group.push(place.celled(entry));
+            self.entries += 1;
         }
-        *count
     }
 
-    /// Enters all that waits for this group.
-    fn enter(&mut self, index: &Index, shard: usize, group: usize) {
-        let count = self.counts.get_mut(group).map_or(0, std::mem::take);
-        let first = group * MOST;
-        let Some(entries) = self.entries.get_mut(first..first + count) else {
-            return;
-        };
-        entries.sort_unstable();
-        let all = &mut self.merged;
-        index.counting(shard, |shard| {
-            all.clear();
-            shard.copy(group, all);
-            all.extend_from_slice(entries);
-            // Two sorted runs: this only merges them.
-            all.sort();
-            all.dedup_by_key(|entry| entry.identity());
-            shard.rewrite(group, all);
-        });
+    fn enter(self, shard: &mut Shard) {
+        shard.expect(self.entries);
+        let (mut entries, mut spare) = (Vec::new(), Vec::new());
+        for (number, group) in self.groups.into_iter().enumerate() {
+            entries.clear();
+            shard.copy(number, &mut entries);
+            entries.extend(group.entries());
+            entries.sort_unstable();
+            entries.dedup_by_key(|entry| entry.identity());
+            spare.extend(group.blocks);
+            shard.rewrite(number, &entries, &mut spare);
+        }
+    }
+}
+
+impl Group {
+    fn push(&mut self, entry: Celled) {
+        let at = self.cells.len() % BLOCK;
+        if at == 0 {
+            self.blocks.push(new_block());
+        }
+        let last = self.blocks.last_mut();
+        if let Some(free) = last.and_then(|block| block.get_mut(at)) {
+            *free = entry.entry().pack();
+            self.cells.push(entry.cell_byte());
+        }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Celled> {
+        let entries = self.blocks.iter().flat_map(|block| block.iter());
+        let both = entries.zip(&self.cells);
+        both.map(|(entry, cell)| Celled::new(usize::from(*cell), entry.unpack()))
     }
 }

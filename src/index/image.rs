@@ -179,7 +179,9 @@ impl Index {
                 }
                 entries.push(entry);
             }
-            index.counting(shard, |shard| shard.rewrite(group, &entries));
+            index.counting(shard, |shard| {
+                shard.rewrite(group, &entries, &mut Vec::new());
+            });
         }
         Ok((index, origin))
     }

@@ -13,6 +13,7 @@
 //! reason; those of the next cell of the bucket follow; there is no block without an entry, and no
 //! row without a block.
 
+use std::iter::repeat;
 use std::ops::Range;
 
 use super::entry::{Celled, Entry, Owner, Packed, Place};
@@ -40,8 +41,9 @@ pub(super) struct Aim {
     entry: Entry,
 }
 
-type Block = [Packed; BLOCK];
-type Row = Box<[Option<Box<Block>>]>;
+/// A piece of a bucket.
+pub(super) type Block = Box<[Packed; BLOCK]>;
+type Row = Box<[Option<Block>]>;
 
 impl Shard {
     /// Enters it, or replaces the time of the one that is there.
@@ -58,7 +60,7 @@ impl Shard {
         }
         let length = self.length(bucket);
         if length.is_multiple_of(BLOCK) {
-            self.add_block(bucket, length / BLOCK);
+            self.add_block(bucket, length / BLOCK, new_block());
         }
         // Every block from there on takes one in and hands its last one on.
         let (mut carried, mut from) = (entry.pack(), at % BLOCK);
@@ -102,30 +104,44 @@ impl Shard {
         }
     }
 
+    /// An empty shard gets the buckets that this many entries need.
+    pub(super) fn expect(&mut self, entries: usize) {
+        if self.entries == 0 {
+            self.splits = 0;
+            while entries > LONG * self.buckets() && self.width() > 1 {
+                self.splits += 1;
+            }
+        }
+    }
+
     /// Puts these in the place of all entries of a group. They ascend, with one for each identity.
-    pub(super) fn rewrite(&mut self, group: usize, mut entries: &[Celled]) {
+    /// Blocks are taken from `spare` while there are any.
+    pub(super) fn rewrite(&mut self, group: usize, mut entries: &[Celled], spare: &mut Vec<Block>) {
         let width = self.width();
         for first in (0..Place::GROUP).step_by(width) {
             let end = entries.partition_point(|entry| entry.cell() < first + width);
             let (own, rest) = entries.split_at_checked(end).unwrap_or_default();
-            self.rewrite_bucket(group * Place::GROUP + first, own);
+            self.rewrite_bucket(group * Place::GROUP + first, own, spare);
             entries = rest;
         }
         self.split_long();
     }
 
     /// The same for the bucket of this cell, its first.
-    fn rewrite_bucket(&mut self, cell: usize, entries: &[Celled]) {
+    fn rewrite_bucket(&mut self, cell: usize, entries: &[Celled], spare: &mut Vec<Block>) {
         let (bucket, width) = (self.bucket(cell), self.width());
         let length = self.length(bucket);
         let before = length.div_ceil(BLOCK);
         for (number, run) in entries.chunks(BLOCK).enumerate() {
             if number >= before {
-                self.add_block(bucket, number);
+                let block = spare.pop().unwrap_or_else(new_block);
+                self.add_block(bucket, number, block);
             }
             let block = self.block(bucket, number).into_iter().flatten();
-            for (to, from) in block.zip(run) {
-                *to = from.entry().pack();
+            // A spare one holds something behind them.
+            let run = run.iter().map(|entry| entry.entry().pack());
+            for (to, from) in block.zip(run.chain(repeat(Packed::NONE))) {
+                *to = from;
             }
         }
         let (mut counted, inside) = (0_u32, cell % Place::GROUP);
@@ -149,15 +165,15 @@ impl Shard {
                 splits: self.splits + 1,
                 ..Self::default()
             };
-            let mut entries = Vec::new();
+            let (mut entries, mut spare) = (Vec::new(), Vec::new());
             for group in 0..Place::GROUPS {
                 entries.clear();
                 self.copy(group, &mut entries);
                 // One group after the other, so that both never hold everything.
                 for first in (0..Place::GROUP).step_by(self.width()) {
-                    self.rewrite_bucket(group * Place::GROUP + first, &[]);
+                    self.rewrite_bucket(group * Place::GROUP + first, &[], &mut spare);
                 }
-                halves.rewrite(group, &entries);
+                halves.rewrite(group, &entries, &mut spare);
             }
             *self = halves;
         }
@@ -214,8 +230,8 @@ impl Shard {
 
     /// Bytes of blocks and of the tables.
     pub(super) fn bytes(&self) -> usize {
-        self.blocks * size_of::<Block>()
-            + self.rows.len() * self.buckets() * size_of::<Option<Box<Block>>>()
+        self.blocks * size_of::<[Packed; BLOCK]>()
+            + self.rows.len() * self.buckets() * size_of::<Option<Block>>()
             + self.ends.len() * size_of::<u32>()
     }
 
@@ -260,7 +276,7 @@ impl Shard {
         there.is_some_and(|there| there.identity() == aim.entry.identity())
     }
 
-    fn add_block(&mut self, bucket: usize, number: usize) {
+    fn add_block(&mut self, bucket: usize, number: usize, new: Block) {
         if self.ends.is_empty() {
             self.ends.reserve_exact(Place::CELLS);
             self.ends.resize(Place::CELLS, 0);
@@ -271,7 +287,7 @@ impl Shard {
         }
         let row = self.rows.get_mut(number);
         if let Some(block) = row.and_then(|row| row.get_mut(bucket)) {
-            *block = Some(Box::new([Packed::NONE; BLOCK]));
+            *block = Some(new);
             self.blocks += 1;
         }
     }
@@ -339,9 +355,14 @@ impl Shard {
         Some(block.get(at % BLOCK)?.unpack())
     }
 
-    fn block(&mut self, bucket: usize, number: usize) -> Option<&mut Block> {
+    fn block(&mut self, bucket: usize, number: usize) -> Option<&mut [Packed; BLOCK]> {
         self.rows.get_mut(number)?.get_mut(bucket)?.as_deref_mut()
     }
+}
+
+/// A block without entries.
+pub(super) fn new_block() -> Block {
+    Box::new([Packed::NONE; BLOCK])
 }
 
 /// Where in the range of its cell an entry is expected: keys are as good as random.
@@ -382,6 +403,6 @@ fn push_left(run: &mut [Packed], entry: Packed) -> Packed {
 
 /// Entries of a block. Its 765 bytes fill a size that mimalloc has, 768, so that next to nothing is
 /// lost to rounding.
-const BLOCK: usize = 51;
+pub(super) const BLOCK: usize = 51;
 /// Entries of a bucket on average from which all buckets are split.
 const LONG: usize = 1_536;

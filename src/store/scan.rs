@@ -21,8 +21,9 @@ use crate::model::recipient::RecipientKey;
 use crate::model::suppression::{Reason, Scope, SuppressionKey};
 use crate::model::tenant::TenantId;
 
-/// Numbers of rows of an SQLite file that one call reads.
-const ROWS: i64 = 16_384;
+/// Numbers of rows of an SQLite file that one call reads. No column becomes so long that memory for
+/// it is asked of the system each time.
+const ROWS: i64 = 8_192;
 /// Parts of an SQLite file that are read at the same time.
 const PARTS: i64 = 3;
 /// Rows of `PostgreSQL` that are handed on at a time.
@@ -181,24 +182,64 @@ async fn file_columns(
 impl Columns {
     fn entries(&self) -> Result<Vec<(SuppressionKey, Timestamp)>, StoreError> {
         let (recipients, rest) = self.recipients.as_chunks();
-        let mut tenants = self.tenants.split(',');
-        let mut scopes = self.scopes.split(',');
-        let mut reasons = self.reasons.split(',');
-        let mut sinces = self.sinces.split(',');
+        let mut tenants = Words::of(&self.tenants);
+        let mut scopes = Words::of(&self.scopes);
+        let mut reasons = Words::of(&self.reasons);
+        let mut sinces = Words::of(&self.sinces);
         let mut entry = |recipient: &[u8; RecipientKey::LEN]| {
             let key = SuppressionKey {
-                tenant: TenantId::new(tenants.next()?.parse().ok()?)?,
+                tenant: tenants.next(|word| TenantId::new(word.parse().ok()?))?,
                 recipient: RecipientKey::from_bytes(*recipient),
-                scope: scopes.next()?.parse().ok()?,
-                reason: reasons.next()?.parse().ok()?,
+                scope: scopes.next(|word| word.parse().ok())?,
+                reason: reasons.next(|word| word.parse().ok())?,
             };
-            Some((key, Timestamp::from_millis(sinces.next()?.parse().ok()?)))
+            let since = sinces.next(|word| word.parse().ok())?;
+            Some((key, Timestamp::from_millis(since)))
         };
         let entries: Option<Vec<_>> = recipients.iter().map(&mut entry).collect();
-        let all = rest.is_empty() && tenants.next().is_none() && sinces.next().is_none();
+        let all = rest.is_empty() && tenants.is_at_end() && sinces.is_at_end();
         entries
             .filter(|_| all)
             .ok_or_else(|| unreadable("a column"))
+    }
+}
+
+/// A column, word by word. Most say what the one before says: it is read again only if not.
+struct Words<'c, T> {
+    /// Behind the comma of the last word.
+    rest: Option<&'c str>,
+    last: Option<(&'c str, T)>,
+}
+
+impl<'c, T: Copy> Words<'c, T> {
+    const fn of(column: &'c str) -> Self {
+        Self {
+            rest: Some(column),
+            last: None,
+        }
+    }
+
+    /// `None` at the end, or if the word cannot be read.
+    fn next(&mut self, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let rest = self.rest?;
+        if let Some((last, value)) = self.last
+            && let Some(behind) = rest.strip_prefix(last)
+            && (behind.is_empty() || behind.starts_with(','))
+        {
+            self.rest = behind.strip_prefix(',');
+            return Some(value);
+        }
+        // Words are short: to look at each octet is faster than to search.
+        let end = rest.bytes().position(|octet| octet == b',');
+        let word = rest.get(..end.unwrap_or(rest.len()))?;
+        self.rest = end.and_then(|end| rest.get(end + 1..));
+        let value = read(word)?;
+        self.last = Some((word, value));
+        Some(value)
+    }
+
+    const fn is_at_end(&self) -> bool {
+        self.rest.is_none()
     }
 }
 
