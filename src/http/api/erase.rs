@@ -68,9 +68,10 @@ impl From<Forgotten> for EraseAnswer {
 /// what came in. This cannot be taken back. An address that nothing is known of erases nothing.
 /// Mail that this node has accepted before the call is waited for, up to 10 s: while `unshipped` is
 /// not 0, call again. Of several nodes each knows its own mail alone: ask each. A journal keeps what
-/// was stored until `journal_until`, and gives the octets of its file to other mail then. Raw bytes that receipts of other tenants share are gone for these too, because
-/// they name the person; the events and envelopes of other tenants stay. Copies, and other people's
-/// mail that names the address in its text, are not found.
+/// was stored until `journal_until`, and gives the octets of its file to other mail then. Raw bytes
+/// that receipts of other tenants share are gone for these too, because they name the person; the
+/// events and envelopes of other tenants stay. Copies, and other people's mail that names the address
+/// in its text, are not found.
 #[utoipa::path(
     post,
     path = "/v1/erase",
