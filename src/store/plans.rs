@@ -125,7 +125,7 @@ async fn events_are_read_from_their_place_on() {
     let of_kind = "SEARCH events USING INDEX events_kind (tenant=? AND kind=? AND seq>?)";
     let of_reporter = "SEARCH m USING PRIMARY KEY (tenant=? AND mark=? AND seq>?)";
     let of_proof = "SEARCH event_marks USING PRIMARY KEY (tenant=? AND mark=? AND seq>?)";
-    let whether_reporter = "SEARCH m USING PRIMARY KEY (tenant=? AND mark=? AND seq=?)";
+    let whether_reporter = "SEARCH m EXISTS USING PRIMARY KEY (tenant=? AND mark=? AND seq=?)";
     let any = EventFilter::default;
     let complaints = || EventFilter {
         kind: Some(EventKind::Complaint),
