@@ -216,8 +216,9 @@ pub fn explain_each(text: &str, language: Language, rules: &Rules) -> Vec<Explan
             let failed = delivery.outcomes.iter().take(MAX_ANSWERS);
             failed
                 .map(|outcome| {
-                    let parts = [&outcome.address, &outcome.status, &outcome.diagnostic];
-                    let parts: Vec<&str> = parts.into_iter().filter_map(|p| p.as_deref()).collect();
+                    let said = outcome.diagnostic.as_ref().or(outcome.status.as_ref());
+                    let parts = [outcome.address.as_ref(), said].into_iter().flatten();
+                    let parts: Vec<&str> = parts.map(String::as_str).collect();
                     of_outcome(&parts.join(" "), (outcome, &delivery), language, rules)
                 })
                 .collect()
@@ -234,18 +235,23 @@ pub fn explain_each(text: &str, language: Language, rules: &Rules) -> Vec<Explan
 /// Answers of one notification that are explained.
 pub const MAX_ANSWERS: usize = 100;
 
-/// Whether a text is a mail and no answer: its first line is a field (RFC 5322 §2.2) or that of an
-/// mbox, and others follow.
+/// Whether a text is a mail and no answer: it begins with fields (RFC 5322 §2.2) or the first line
+/// of an mbox, and has one that every mail has. A block of a notification has none of those.
 fn begins_a_mail(text: &str) -> bool {
-    let mut lines = text.trim_start().lines();
-    let first = lines.next().unwrap_or_default();
-    let name = first.split_once(':').map(|(name, _)| name);
-    let is_field = name.is_some_and(|name| {
+    let header = text
+        .trim_start()
+        .lines()
+        .take_while(|line| !line.is_empty());
+    let mut names = header.filter_map(|line| Some(line.split_once(':')?.0));
+    let is_field = |name: &str| {
         let mut octets = name.bytes();
-        name.starts_with(|c: char| c.is_ascii_alphabetic())
-            && octets.all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
-    });
-    lines.next().is_some() && (is_field || first.starts_with("From "))
+        !name.is_empty() && octets.all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+    };
+    let first = names.next().unwrap_or_default();
+    let begins = is_field(first) || first.starts_with("From ");
+    let of_mails = ["from", "received", "return-path"];
+    let of_mail = |name: &str| of_mails.iter().any(|own| name.eq_ignore_ascii_case(own));
+    begins && (of_mail(first) || names.any(of_mail))
 }
 
 fn of_outcome(

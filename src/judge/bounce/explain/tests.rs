@@ -149,20 +149,31 @@ fn a_class_says_nothing_of_the_address() {
 
 #[test]
 fn of_a_whole_bounce_each_answer_is_explained() {
+    let each = |text| explain_each(text, Language::English, Rules::embedded());
     let bounce = include_str!("../../../../fixtures/bounce/docomo-recipients.eml");
-    let told = explain_each(bounce, Language::English, Rules::embedded());
-    let told: Vec<_> = told
-        .iter()
-        .map(|told| (told.status.as_deref(), told.class))
-        .collect();
-    assert_eq!(told, []);
-    let mail = "From: a@example.com\nSubject: 550 5.1.1 User unknown\n\nHello\n";
-    let told = explain_each(mail, Language::English, Rules::embedded());
+    let told = each(bounce);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].class, BounceClass::RateLimited);
+    assert!(
+        told[0].text.starts_with("a@docomo.ne.jp"),
+        "{}",
+        told[0].text
+    );
+    let told = each("From: a@example.com\nSubject: 550 5.1.1 User unknown\n\nHello\n");
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].answer, AnswerKind::None);
-    let answer = "host mx.example.net said:\n550 5.1.1 User unknown";
-    let told = explain_each(answer, Language::English, Rules::embedded());
-    assert_eq!(told[0].class, BounceClass::BadMailbox);
+    for answer in [
+        "host mx.example.net said:\n550 5.1.1 User unknown",
+        "Status: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 User unknown",
+        "550-5.1.1 From: is wrong\n550 5.1.1 gone",
+    ] {
+        let told = each(answer);
+        assert_eq!(
+            (told.len(), told[0].class),
+            (1, BounceClass::BadMailbox),
+            "{answer}"
+        );
+    }
 }
 
 #[test]
