@@ -137,15 +137,18 @@ fn show(client: &Client, id: &str, out: &mut dyn Write) -> Result<(), ClientErro
             has_header = true;
         }
     }
-    // What a click or a report file has brought has no header.
     if mail.header.first("subject").is_some() {
         writeln!(out, "Subject: {}", harmless(&one_line(&mail.subject)))?;
         has_header = true;
     }
-    if has_header {
+    // What a click or a report file has brought is no mail: it is shown as it is.
+    let text = if has_header {
         writeln!(out)?;
-    }
-    for line in mail.text.lines() {
+        mail.text
+    } else {
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    for line in text.lines() {
         writeln!(out, "{}", harmless(line.trim_end()))?;
     }
     if bytes.len() >= MAX_SHOWN {
