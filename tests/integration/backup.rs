@@ -229,7 +229,7 @@ fn a_damaged_or_unfinished_backup_is_refused() {
     let name = folder.to_str().unwrap();
     works(&config, &["backup", name]);
     let twice = fails(&config, &["backup", name]);
-    assert!(twice.contains("exists"), "{twice}");
+    assert!(twice.contains("is there already"), "{twice}");
 
     let place = elsewhere(None);
     place.configured();
