@@ -312,7 +312,7 @@ pub(super) fn check(shared: &Shared, client: usize) {
 pub(super) fn read(shared: &Shared, number: usize, feed: &'static str, wait: u32) -> Reading {
     let mut api = Api::new(number);
     let (mut items, mut after) = (Vec::new(), String::new());
-    loop {
+    while !shared.abandoned.load(Ordering::SeqCst) {
         let complete = shared.complete.load(Ordering::SeqCst);
         let wait = if complete { 0 } else { wait };
         let path = format!("/v1/{feed}?limit=300&wait={wait}{after}");
@@ -320,12 +320,7 @@ pub(super) fn read(shared: &Shared, number: usize, feed: &'static str, wait: u32
             Some((200, page)) => {
                 let found = page["items"].as_array().unwrap();
                 if complete && found.is_empty() {
-                    let reader = format!("{feed} reader {number}");
-                    return Reading {
-                        reader,
-                        feed,
-                        items,
-                    };
+                    break;
                 }
                 if found.is_empty() {
                     shared.pause();
@@ -336,5 +331,10 @@ pub(super) fn read(shared: &Shared, number: usize, feed: &'static str, wait: u32
             Some((503, _)) | None => shared.pause(),
             Some((status, page)) => panic!("{path}: {status} {page}"),
         }
+    }
+    Reading {
+        reader: format!("{feed} reader {number}"),
+        feed,
+        items,
     }
 }

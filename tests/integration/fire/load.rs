@@ -94,6 +94,8 @@ pub(super) struct Shared {
     over: AtomicBool,
     /// Readers stop where there is nothing more.
     pub(super) complete: AtomicBool,
+    /// Nobody wants to know what they have read: the server may be gone.
+    pub(super) abandoned: AtomicBool,
 }
 
 /// What came of sending an item.
@@ -185,16 +187,16 @@ impl Load {
     }
 
     /// [`Load::end`] at these nodes.
-    pub(super) fn end_on(self, nodes: &[&Running]) -> Known {
+    pub(super) fn end_on(mut self, nodes: &[&Running]) -> Known {
         self.shared.over.store(true, Ordering::SeqCst);
-        for client in self.clients {
+        for client in std::mem::take(&mut self.clients) {
             client.join().unwrap();
         }
         for node in nodes {
             node.drained();
         }
         self.shared.complete.store(true, Ordering::SeqCst);
-        let readings = self.readers.into_iter();
+        let readings = std::mem::take(&mut self.readers).into_iter();
         let readings = readings.map(|reader| reader.join().unwrap()).collect();
         let mut state = self.shared.state();
         let State {
@@ -205,6 +207,15 @@ impl Load {
             readings,
             progress,
         }
+    }
+}
+
+/// A load that is not ended, because a test does not ask what became of it or has failed, would take
+/// the processors from all other tests.
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.shared.over.store(true, Ordering::SeqCst);
+        self.shared.abandoned.store(true, Ordering::SeqCst);
     }
 }
 
