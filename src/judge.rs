@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::model::address::Address;
 use crate::model::authentication::Authentication;
 use crate::model::directory::Directory;
-use crate::model::event::{Detail, Effect, Event, EventId, FoundIn, HoldReason, Proof, SYNTHETIC};
+use crate::model::event::{Detail, Effect, Event, EventId, FoundIn, HoldReason, Proof};
 use crate::model::mailbox::Role;
 use crate::model::receipt::{Door, Receipt, ReceiptState};
 use crate::model::recipient::RecipientKey;
@@ -189,8 +189,7 @@ impl Court<'_> {
             return false;
         };
         let keys = self.context.keyring.address_keys(tenant);
-        Address::parse(SYNTHETIC)
-            .is_ok_and(|address| keys.recipient_keys(&address).any(|key| key == recipient))
+        keys.is_synthetic(&recipient)
     }
 
     fn envelope_token(&self) -> Option<&str> {

@@ -1,18 +1,24 @@
-//! Marks of events: what they are found by that their table has no index of. Each has one of its
-//! kind and proof together, so that any proof of any kinds is found in the order of the feed, and
-//! one of its reporter, if it names one.
+//! Marks of events: what they are found by that their table has no index of. Each event of a tenant
+//! has one of its kind and proof together, so that any proof of any kinds is found in the order of
+//! the feed, and one of its reporter, if it names one. Events near to each other share theirs: a
+//! mark says of a part of the feed that the tenant has such an event there.
+
+use std::collections::BTreeSet;
 
 use super::Store;
 use super::failure::{Failure, StoreError};
 use super::pool::{Conn, write};
 use super::record::Verdict;
-use super::sql::{ManyRows, Row, execute, fetch, fetch_many, fetch_one, values};
+use super::sql::{ManyRows, execute, fetch, fetch_many, fetch_one, values};
 use crate::model::event::{Detail, EventKind, Proof};
 use crate::model::reporter;
 use crate::model::tenant::TenantId;
 
 /// Events that one call of [`Store::mark_events`] marks at most.
 const TOGETHER: u32 = 1_000;
+/// Places of the feed that share their marks. The fewer, the less is read for each event that is
+/// found; the more, the fewer rows a batch of one tenant writes.
+const PART: u64 = 128;
 
 /// The mark of a kind with a proof.
 pub(super) fn proven(kind: EventKind, proof: Proof) -> String {
@@ -24,9 +30,15 @@ pub(super) fn reported_by(name: &str) -> String {
     format!("by {name}")
 }
 
-/// The tenant of a mark.
-pub(super) fn owner(tenant: Option<TenantId>) -> u32 {
-    tenant.map_or(0, TenantId::get)
+/// The part that a place is in.
+pub(super) const fn part_of(seq: u64) -> u64 {
+    seq / PART
+}
+
+/// The place before a part's first, and its last.
+pub(super) const fn places_of(part: u64) -> (u64, u64) {
+    let first = part.saturating_mul(PART);
+    (first.saturating_sub(1), first.saturating_add(PART - 1))
 }
 
 /// Marks the events of new receipts, whose places begin with `first`.
@@ -35,40 +47,46 @@ pub(super) async fn insert(
     new: &[&Verdict],
     first: u64,
 ) -> Result<(), Failure> {
-    let events = new.iter().flat_map(|verdict| &verdict.events).zip(first..);
-    let marks = events.flat_map(|(event, seq)| {
-        let whose = (owner(event.tenant), seq);
-        marks(whose, (event.kind, event.proof), &event.detail)
-    });
-    save(conn, marks.collect()).await
+    let mut all = Marks::default();
+    for (event, seq) in new.iter().flat_map(|verdict| &verdict.events).zip(first..) {
+        all.add(event.tenant, (event.kind, event.proof), &event.detail, seq);
+    }
+    all.save(conn).await
 }
 
-/// Tenant, mark and place: the key.
-type Mark = (u32, String, u64);
+/// Tenants, marks and parts: the keys, in their order, so that two who write some of the same wait
+/// for each other in one order.
+#[derive(Default)]
+struct Marks(BTreeSet<(TenantId, String, u64)>);
 
-fn marks(
-    (owner, seq): (u32, u64),
-    (kind, proof): (EventKind, Proof),
-    detail: &Detail,
-) -> impl Iterator<Item = Mark> + use<> {
-    let reporter = reporter::of(detail).and_then(|name| reporter::meant(&name));
-    let reporter = reporter.map(|name| reported_by(&name));
-    let marks = std::iter::once(proven(kind, proof)).chain(reporter);
-    marks.map(move |mark| (owner, mark, seq))
-}
+impl Marks {
+    fn add(
+        &mut self,
+        tenant: Option<TenantId>,
+        (kind, proof): (EventKind, Proof),
+        detail: &Detail,
+        seq: u64,
+    ) {
+        // Events of nobody are gone through: see `event_feed`.
+        let Some(tenant) = tenant else { return };
+        let part = part_of(seq);
+        self.0.insert((tenant, proven(kind, proof), part));
+        if let Some(name) = reporter::of(detail).and_then(|name| reporter::meant(&name)) {
+            self.0.insert((tenant, reported_by(&name), part));
+        }
+    }
 
-async fn save(conn: &mut Conn<'_>, mut marks: Vec<Mark>) -> Result<(), Failure> {
-    marks.sort_unstable();
-    let rows = marks
-        .into_iter()
-        .map(|(owner, mark, seq)| values![owner, mark.as_str(), seq]);
-    let statement = ManyRows {
-        table: "event_marks",
-        head: "insert into event_marks (tenant, mark, seq)",
-        tail: "on conflict do nothing",
-    };
-    fetch_many(conn, statement, rows.collect()).await?;
-    Ok(())
+    async fn save(self, conn: &mut Conn<'_>) -> Result<(), Failure> {
+        let rows = self.0.iter();
+        let rows = rows.map(|(tenant, mark, part)| values![*tenant, mark.as_str(), *part]);
+        let statement = ManyRows {
+            table: "event_marks",
+            head: "insert into event_marks (tenant, mark, part)",
+            tail: "on conflict do nothing",
+        };
+        fetch_many(conn, statement, rows.collect()).await?;
+        Ok(())
+    }
 }
 
 impl Store {
@@ -93,28 +111,21 @@ async fn mark(conn: &mut Conn<'_>) -> Result<u64, Failure> {
         values![marked, unmarked, TOGETHER],
     )
     .await?;
-    let mut all = Vec::new();
+    let mut all = Marks::default();
     for row in &rows {
-        all.extend(marks_of(row)?);
+        let detail: Detail = row.json("detail")?;
+        let what = (row.word("kind")?, row.word("proof")?);
+        all.add(row.opt_tenant("tenant")?, what, &detail, row.number("seq")?);
     }
-    save(conn, all).await?;
     let is_full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= TOGETHER);
     let upto = match rows.last() {
         Some(last) if is_full => last.number("seq")?,
         Some(_) | None => unmarked,
     };
-    // Another node may have come as far.
+    // Another node may have come as far. First, as the row of the feed comes first where new events
+    // are marked, of which some may be in a part with these.
     let sql = "update feed set marked = $1 where id = 1 and marked < $1";
     execute(conn, sql, values![upto]).await?;
+    all.save(conn).await?;
     Ok(u64::try_from(rows.len()).unwrap_or(u64::MAX))
-}
-
-fn marks_of(row: &Row) -> Result<impl Iterator<Item = Mark> + use<>, Failure> {
-    let whose = (owner(row.opt_tenant("tenant")?), row.number("seq")?);
-    let detail: Detail = row.json("detail")?;
-    Ok(marks(
-        whose,
-        (row.word("kind")?, row.word("proof")?),
-        &detail,
-    ))
 }

@@ -22,6 +22,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("migrations/0005_recipients.sql"),
     include_str!("migrations/0006_directory.sql"),
     include_str!("migrations/0007_marks.sql"),
+    include_str!("migrations/0008_parts.sql"),
 ];
 
 /// Applies the steps that are missing. Any number of nodes may do so at the same time.

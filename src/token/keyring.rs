@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use super::wire::{self, Fields, Token, TokenError, Unverified, Use};
 use crate::model::address::Address;
 use crate::model::directory::{Directory, KeyState, SigningKey};
+use crate::model::event::SYNTHETIC;
 use crate::model::recipient::RecipientKey;
 use crate::model::secret::Secret;
 use crate::model::stream::StreamNumber;
@@ -249,7 +250,7 @@ impl Keyring {
         let place = self.0.tenants.binary_search(&tenant).ok();
         let kept = place.and_then(|place| self.0.address_keys.get(place));
         kept.map_or_else(
-            || AddressKeys(Arc::default()),
+            || AddressKeys::of(Vec::new()),
             |kept| {
                 kept.get_or_init(|| self.derive_address_keys(tenant))
                     .clone()
@@ -262,7 +263,7 @@ impl Keyring {
         let secrets = generations
             .iter()
             .filter_map(|number| self.0.address_key(tenant, *number));
-        AddressKeys(secrets.map(|secret| keyed(&secret)).collect())
+        AddressKeys::of(secrets.map(|secret| keyed(&secret)).collect())
     }
 
     /// The generations that any of its keys names, the newest first. A tenant that has no key yet
@@ -334,21 +335,44 @@ impl fmt::Debug for Keyring {
 /// One tenant's address keys, the newest generation first. Empty for a tenant that does not exist.
 /// Cheap to clone.
 #[derive(Clone)]
-pub struct AddressKeys(Arc<[Hmac<Sha256>]>);
+pub struct AddressKeys(Arc<Derived>);
+
+struct Derived {
+    keyed: Vec<Hmac<Sha256>>,
+    /// The keys of [`SYNTHETIC`], which each event is compared with.
+    synthetic: Vec<RecipientKey>,
+}
 
 impl AddressKeys {
+    fn of(keyed: Vec<Hmac<Sha256>>) -> Self {
+        let synthetic = Address::parse(SYNTHETIC).map_or_else(
+            |_no_address| Vec::new(),
+            |nobody| {
+                keyed
+                    .iter()
+                    .map(|keyed| fingerprint(keyed.clone(), &nobody))
+                    .collect()
+            },
+        );
+        Self(Arc::new(Derived { keyed, synthetic }))
+    }
+
     /// The recipient's key under each generation, the newest first.
     pub fn recipient_keys(&self, address: &Address) -> impl Iterator<Item = RecipientKey> {
-        self.0
-            .iter()
-            .map(|keyed| fingerprint(keyed.clone(), address))
+        let keyed = self.0.keyed.iter();
+        keyed.map(|keyed| fingerprint(keyed.clone(), address))
+    }
+
+    /// Whether it is a key of [`SYNTHETIC`], whom nobody but a trial of the doors is about.
+    pub fn is_synthetic(&self, recipient: &RecipientKey) -> bool {
+        self.0.synthetic.contains(recipient)
     }
 }
 
 impl fmt::Debug for AddressKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AddressKeys")
-            .field("generations", &self.0.len())
+            .field("generations", &self.0.keyed.len())
             .finish_non_exhaustive()
     }
 }

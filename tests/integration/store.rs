@@ -90,6 +90,7 @@ suite! {
         events_are_filtered_by_proof_and_reporter,
         events_of_an_earlier_version_are_found_once_they_are_marked,
         many_events_are_marked_step_by_step,
+        few_among_many_events_are_found,
         forgetting_makes_old_cursors_gone,
         a_cursor_of_the_future_is_gone,
         the_head_has_the_time,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use desist::model::event::EventKind;
+use desist::model::event::{EventKind, Proof};
 use desist::model::reporter::meant;
 use desist::model::suppression::SuppressionKey;
 use desist::model::tenant::{Tenant, TenantId};
@@ -289,14 +289,60 @@ pub(super) async fn many_events_are_marked_step_by_step(world: &World) {
     let marked = async |store: &Store| {
         while store.mark_events().await.unwrap() > 0 {}
     };
-    tokio::join!(marked(&store), marked(&other));
-    assert_eq!(
-        world.number("select count(*) from event_marks").await,
-        5_000
-    );
+    let more = async {
+        for number in 2_500..2_520 {
+            let verdict = world.verdict(number, &[]);
+            store.record(&[verdict], NOW).await.unwrap();
+        }
+    };
+    tokio::join!(marked(&store), marked(&other), more);
+    // One for their kind and proof and one for their reporter, of each 128 places.
+    assert_eq!(world.number("select count(*) from event_marks").await, 40);
     let by = filter("complaint", "token", "fbl.example.net");
     let (events, _) = store.events(Some(TENANT), &by, 0, 10_000).await.unwrap();
-    assert_eq!(events.len(), 2_500);
+    assert_eq!(events.len(), 2_520);
+}
+
+pub(super) async fn few_among_many_events_are_found(world: &World) {
+    let store = world.open().await;
+    let mut rare = Vec::new();
+    let mut batch = Vec::new();
+    for number in 0..6_000 {
+        let mut verdict = world.verdict(number, &[]);
+        let event = &mut verdict.events[0];
+        // In more parts of the feed than one statement reads, some beside each other, some not.
+        if number < 3_000 && number % 100 == 7 || number % 1_000 == 8 {
+            event.proof = Proof::None;
+            event.detail.reporter = Some("rare.example.org".to_owned());
+            rare.push(event.recipient.unwrap());
+        }
+        batch.push(verdict);
+    }
+    for part in batch.chunks(1_000) {
+        store.record(part, NOW).await.unwrap();
+    }
+    let head = store.head().await.unwrap().seq;
+    for filter in [
+        filter("", "none", ""),
+        filter("", "", "example.org"),
+        filter("complaint", "none", "example.org"),
+    ] {
+        for tenant in [Some(TENANT), None] {
+            for limit in [1, 5, 36, 10_000] {
+                let mut found = Vec::new();
+                let mut after = 0;
+                while after < head {
+                    let (page, place) = store.events(tenant, &filter, after, limit).await.unwrap();
+                    let read = u32::try_from(page.len()).unwrap();
+                    assert!(read <= limit && place > after);
+                    assert!(read == limit || place == head);
+                    found.extend(page.iter().map(|one| one.event.recipient.unwrap()));
+                    after = place;
+                }
+                assert_eq!(found, rare, "{limit} of {filter:?}");
+            }
+        }
+    }
 }
 
 pub(super) async fn forgetting_makes_old_cursors_gone(world: &World) {
