@@ -6,6 +6,7 @@
 
 use super::Store;
 use super::failure::{Failure, StoreError};
+use super::migrate;
 use super::pool::{Conn, read, write};
 use super::sql::{Conditions, ManyRows, Row, Value, execute, fetch, fetch_many, fetch_one, values};
 use crate::model::clock::Timestamp;
@@ -42,27 +43,48 @@ const MOST: u32 = 10_000;
 /// Takes `count` places, the last statement before their rows; returns the first of them.
 pub(super) async fn advance(conn: &mut Conn<'_>, count: usize) -> Result<u64, Failure> {
     let count = u64::try_from(count).unwrap_or(u64::MAX);
-    let row = fetch_one(
+    let sql =
+        format!("update feed set seq = seq + $1 where id = 1 and {SAME_TABLES} returning seq");
+    let seq = place(conn, sql, count).await?;
+    Ok(seq + 1 - count)
+}
+
+/// That nobody has changed the tables since this program has looked: a newer one may want more than
+/// this one writes.
+const SAME_TABLES: &str = "not exists (select 1 from migrations where version > $2)";
+
+async fn place(conn: &mut Conn<'_>, sql: String, count: u64) -> Result<u64, Failure> {
+    let version = migrate::STEPS.len();
+    match fetch_one(
         conn,
         "feed",
-        "update feed set seq = seq + $1 where id = 1 returning seq",
-        values![count],
+        sql,
+        values![count, u64::try_from(version).unwrap_or(u64::MAX)],
     )
-    .await?;
-    let seq: u64 = row.ok_or_else(no_counter)?.number("seq")?;
-    Ok(seq + 1 - count)
+    .await?
+    {
+        Some(row) => row.number("seq"),
+        None => Err(nowhere(conn).await?),
+    }
+}
+
+/// Why no place could be taken.
+async fn nowhere(conn: &mut Conn<'_>) -> Result<Failure, Failure> {
+    let counter = fetch_one(conn, "feed", "select seq from feed where id = 1", vec![]).await?;
+    Ok(counter.map_or_else(no_counter, |_there| {
+        let text = "a newer version of this program has changed its tables: end this process and \
+                    start that version";
+        StoreError::Unavailable(text.to_owned()).into()
+    }))
 }
 
 /// Takes one place for a change of the directory.
 pub(super) async fn directory_changed(conn: &mut Conn<'_>) -> Result<u64, Failure> {
-    let row = fetch_one(
-        conn,
-        "feed",
-        "update feed set seq = seq + 1, directory = seq + 1 where id = 1 returning seq",
-        vec![],
-    )
-    .await?;
-    row.ok_or_else(no_counter)?.number("seq")
+    let sql = format!(
+        "update feed set seq = seq + $1, directory = seq + $1 where id = 1 and {SAME_TABLES}
+         returning seq"
+    );
+    place(conn, sql, 1).await
 }
 
 /// Writes changes at places from `first` on, which [`advance`] has given.

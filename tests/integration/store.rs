@@ -54,6 +54,7 @@ suite! {
         a_sealed_root_needs_its_key,
         a_plain_root_is_sealed_when_a_key_is_given,
         tables_of_a_newer_version_are_refused,
+        who_knows_older_tables_writes_nothing_more,
     }
     record {
         a_receipt_acts_once,

@@ -4,7 +4,7 @@ use desist::model::directory::{KeyState, SigningKey};
 use desist::model::secret::Secret;
 use desist::store::{Store, StoreConfig, StoreError};
 
-use super::world::{NOW, TENANT, World, all_changes};
+use super::world::{NOW, TENANT, World, all_changes, manual};
 
 pub(super) async fn first_start_makes_root_tenant_and_key(world: &World) {
     let store = world.open().await;
@@ -88,4 +88,24 @@ pub(super) async fn tables_of_a_newer_version_are_refused(world: &World) {
     let error = world.open_with(&world.config()).await.unwrap_err();
     assert!(matches!(&error, StoreError::Inconsistent(_)), "{error}");
     assert!(error.to_string().contains("newer"), "{error}");
+}
+
+pub(super) async fn who_knows_older_tables_writes_nothing_more(world: &World) {
+    let store = world.open().await;
+    let head = store.head().await.unwrap().seq;
+    world
+        .number("insert into migrations (version, applied) values (99, 0) returning version")
+        .await;
+    let writes = store.record(&[world.complaint(1)], NOW).await;
+    let error = writes.unwrap_err();
+    assert!(matches!(&error, StoreError::Unavailable(_)), "{error}");
+    assert!(error.to_string().contains("newer"), "{error}");
+    assert!(store.suppress(&[manual(1)], NOW).await.is_err());
+    assert_eq!(store.head().await.unwrap().seq, head);
+    // Nothing of the batch is there: it comes again once the right program runs.
+    world
+        .number("delete from migrations where version = 99 returning version")
+        .await;
+    let recorded = store.record(&[world.complaint(1)], NOW).await.unwrap();
+    assert_eq!(recorded.new.len(), 1);
 }
