@@ -29,7 +29,7 @@ pub(super) struct EventsArgs {
     /// Only this proof: token, authenticated, operator or none
     #[arg(long)]
     proof: Option<Proof>,
-    /// Only this reporter, as `desist stats --by reporter` names it
+    /// Only this reporter: a domain or a program, as `desist stats --by reporter` or this list names it
     #[arg(long, value_name = "NAME")]
     reporter: Option<String>,
     /// Only about this address, or recipient key of 20 hexadecimal digits

@@ -1,4 +1,4 @@
-//! Who reports, by one name: the organisational domain of whoever sends the report, else its program.
+//! Who reports, by name: the organisational domain of whoever sends the report, and its program.
 
 use super::event::Detail;
 use super::provider::organisation;
@@ -8,8 +8,16 @@ const NAME: usize = 64;
 
 /// Who an event was reported by, if it says so in a way that has a name.
 pub fn of(detail: &Detail) -> Option<String> {
+    names(detail).next()
+}
+
+/// All names of who reported it: that name, and that of the program if it is another.
+pub fn names(detail: &Detail) -> impl Iterator<Item = String> + use<'_> {
     let domain = detail.reporter.as_deref().and_then(organisation);
-    domain.or_else(|| program(detail.user_agent.as_deref()?))
+    let program = || program(detail.user_agent.as_deref()?);
+    domain
+        .into_iter()
+        .chain(std::iter::once_with(program).flatten())
 }
 
 /// The one name that a host, a domain or a program has where reporters are looked for; `None` if the
@@ -47,23 +55,25 @@ mod tests {
     }
 
     #[test]
-    fn who_reports_has_one_name() {
-        for (reporter, user_agent, name) in [
+    fn who_reports_has_names() {
+        for (reporter, user_agent, all) in [
             (
                 Some("mx1.Mail.example.com"),
                 Some("Loop/2"),
-                Some("example.com"),
+                &["example.com", "loop"][..],
             ),
-            (None, Some("Loop/2"), Some("loop")),
-            (Some("[192.0.2.1]"), Some("a.b.c/1"), Some("a.b.c")),
-            (Some("localhost"), None, None),
+            (Some("example.com"), None, &["example.com"]),
+            (None, Some("Loop/2"), &["loop"]),
+            (Some("[192.0.2.1]"), Some("a.b.c/1"), &["a.b.c"]),
+            (Some("localhost"), None, &[]),
         ] {
             let detail = Detail {
                 reporter: reporter.map(str::to_owned),
                 user_agent: user_agent.map(str::to_owned),
                 ..Detail::default()
             };
-            assert_eq!(of(&detail).as_deref(), name);
+            assert_eq!(names(&detail).collect::<Vec<_>>(), all);
+            assert_eq!(of(&detail).as_deref(), all.first().copied());
         }
         for (text, name) in [
             ("MX1.example.com", Some("example.com")),

@@ -19,7 +19,8 @@ pub struct EventFilter {
     pub kind: Option<EventKind>,
     /// Only with this proof.
     pub proof: Option<Proof>,
-    /// Only from this reporter, by the name that [`meant`](crate::model::reporter::meant) gives.
+    /// Only from this reporter, by one of its [names](crate::model::reporter::names) as
+    /// [`meant`](crate::model::reporter::meant) gives it.
     pub reporter: Option<String>,
     /// Only about this recipient: its key under every generation of the address key. Needs a
     /// tenant.
@@ -38,8 +39,10 @@ impl From<EventKind> for EventFilter {
 impl EventFilter {
     /// A row does not tell the reporter: it is read from what the event tells.
     fn suits(&self, event: &StoredEvent) -> bool {
-        let reporter = || reporter::of(&event.event.detail).and_then(|name| meant(&name));
-        self.reporter.is_none() || self.reporter == reporter()
+        self.reporter.as_deref().is_none_or(|wanted| {
+            let mut names = reporter::names(&event.event.detail);
+            names.any(|name| meant(&name).is_some_and(|name| name == wanted))
+        })
     }
 }
 

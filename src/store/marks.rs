@@ -1,6 +1,6 @@
 //! Marks of events: what they are found by that their table has no index of. Each event of a tenant
 //! has one of its kind and proof together, so that any proof of any kinds is found in the order of
-//! the feed, and one of its reporter, if it names one. Events near to each other share theirs: a
+//! the feed, and one of each name of its reporter. Events near to each other share theirs: a
 //! mark says of a part of the feed that the tenant has such an event there.
 
 use std::collections::BTreeSet;
@@ -71,7 +71,7 @@ impl Marks {
         let Some(tenant) = tenant else { return };
         let part = part_of(seq);
         self.0.insert((tenant, proven(kind, proof), part));
-        if let Some(name) = reporter::of(detail).and_then(|name| reporter::meant(&name)) {
+        for name in reporter::names(detail).filter_map(|name| reporter::meant(&name)) {
             self.0.insert((tenant, reported_by(&name), part));
         }
     }

@@ -43,8 +43,8 @@ pub(super) struct EventsParameters {
     /// Only with this proof: `token`, `authenticated`, `operator` or `none`.
     #[param(value_type = Option<String>)]
     proof: Option<Proof>,
-    /// Only from this reporter, by the name that `GET /v1/stats` has for it: the organisational domain
-    /// of who reports, else the program. Of a host its domain counts.
+    /// Only from this reporter: by the organisational domain of who reports (of a host its domain
+    /// counts), or by the program. `other` of `GET /v1/stats` is nobody's name.
     reporter: Option<String>,
     /// Only about this recipient: an address, or a recipient key of 20 hexadecimal digits.
     recipient: Option<String>,
