@@ -339,14 +339,14 @@ impl Journal {
     }
 
     /// Waits until all that is durable now is in the store, no longer than `patience`. How many
-    /// receipts are not: those that are late, and those that were left.
-    pub async fn shipped(&self, patience: Duration) -> u64 {
+    /// receipts are late, and how many were left, for which nobody need wait.
+    pub async fn shipped(&self, patience: Duration) -> (u64, u64) {
         let shared = &self.0.shared;
         let upto = shared.queue().committed_last();
         // Whichever ends it: what is left is counted.
         drop(timeout(patience, shared.all_shipped(upto)).await);
         let queue = shared.queue();
-        queue.unshipped_up_to(upto).saturating_add(queue.left())
+        (queue.unshipped_up_to(upto), queue.left())
     }
 
     /// How long the shipped is kept.

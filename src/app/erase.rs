@@ -27,6 +27,8 @@ pub struct Forgotten {
     /// Receipts that this node had accepted before the call and that are not in the store yet: any of
     /// them may be of this recipient.
     pub unshipped: u64,
+    /// Receipts that no store takes, likewise. They are tried again when this node starts.
+    pub left: u64,
     /// Until when the journal keeps what it has shipped; `None` if it keeps nothing.
     pub journal_until: Option<Timestamp>,
 }
@@ -44,7 +46,7 @@ pub async fn erase(app: &App, tenant: TenantId, text: &str) -> Result<Forgotten,
         recipients: whom.recipients,
         address: whom.address.map(|address| address.as_str().to_owned()),
     };
-    let unshipped = app.journal.shipped(PATIENCE).await;
+    let (unshipped, left) = app.journal.shipped(PATIENCE).await;
     let keeps = app.journal.keeps();
     let journal_until = (!keeps.is_zero()).then(|| app.clock.now().after(keeps));
     let erased = app.store.erase(&whose, app.clock.now()).await?;
@@ -52,11 +54,13 @@ pub async fn erase(app: &App, tenant: TenantId, text: &str) -> Result<Forgotten,
         tenant = tenant.get(),
         %erased,
         unshipped,
+        left,
         "erased a recipient's address and mail"
     );
     Ok(Forgotten {
         erased,
         unshipped,
+        left,
         journal_until,
     })
 }

@@ -43,10 +43,23 @@ impl EraseArgs {
                  again, `/readyz/doors` says when there are none"
             )?;
         }
+        let left = cell(&answer, "/left");
+        if left != "0" {
+            writeln!(
+                out,
+                "not looked at: {left} receipts that no store takes, of which the server's log says \
+                 why; they are tried again when it starts"
+            )?;
+        }
         let until = cell(&answer, "/journal_until");
         if until != "-" {
             writeln!(out, "the journal keeps what it has shipped until {until}")?;
         }
+        writeln!(
+            out,
+            "octets in the journal's file are free then, and there until other mail is written over \
+             them"
+        )?;
         Ok(())
     }
 }

@@ -335,12 +335,7 @@ impl Committer {
             }
             Command::Close { answer } => self.close = Some(answer),
         }
-        let (unshipped, left) = {
-            let queue = self.shared.queue();
-            (queue.unshipped(), queue.left())
-        };
-        self.shared.metrics.set_journal_unshipped(unshipped);
-        self.shared.metrics.set_journal_left(left);
+        self.shared.count(&self.shared.queue());
     }
 
     async fn save_directory(&mut self, page: &Page) -> Result<(), JournalError> {

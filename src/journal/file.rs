@@ -85,8 +85,8 @@ fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Takes the lock, leaves the number of this process in it for people, and makes the file, readable by its owner alone from the first byte on: SQLite
-/// gives the log the mode of the file.
+/// Takes the lock, leaves the number of this process in it for people, and makes the file, readable
+/// by its owner alone from the first byte on: SQLite gives the log the mode of the file.
 pub(super) fn prepare(path: &Path) -> Result<File, JournalError> {
     let mut options = OpenOptions::new();
     options
@@ -99,7 +99,8 @@ pub(super) fn prepare(path: &Path) -> Result<File, JournalError> {
         .open(path.with_extension("lock"))
         .map_err(unusable)?;
     match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => sign(&lock).map_err(unusable)?,
+        // On a full disk nobody is told the number; a journal can be read there all the same.
+        Ok(()) => drop(sign(&lock)),
         Err(rustix::io::Errno::WOULDBLOCK) => {
             return Err(JournalError::Open {
                 folder: folder_of(path),

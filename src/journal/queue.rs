@@ -313,6 +313,14 @@ impl Queue {
         self.committed
     }
 
+    /// Whether nothing up to a place is still to be shipped.
+    pub(super) fn is_shipped_up_to(&self, place: u64) -> bool {
+        let begins_behind =
+            |items: &BTreeMap<u64, Item>| items.keys().next().is_none_or(|first| *first > place);
+        let is_read = self.loaded >= place || self.unshipped == length(self.in_memory());
+        is_read && begins_behind(&self.ready) && begins_behind(&self.taken)
+    }
+
     /// How many receipts up to a place are still to be shipped; of those on file alone all are
     /// counted, if any of them can be meant.
     pub(super) fn unshipped_up_to(&self, place: u64) -> u64 {

@@ -124,12 +124,10 @@ impl Shared {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.metrics.journal_commit();
         let now = self.clock.tick();
-        let unshipped = {
-            let mut queue = self.queue();
-            queue.committed(items, now);
-            queue.unshipped()
-        };
-        self.metrics.set_journal_unshipped(unshipped);
+        let mut queue = self.queue();
+        queue.committed(items, now);
+        self.count(&queue);
+        drop(queue);
         self.ready.notify_one();
     }
 
@@ -153,15 +151,27 @@ impl Shared {
 
     /// These were shipped.
     pub(super) fn finish(&self, ids: &[ReceiptId]) -> Finished {
-        let finished = self.queue().finish(ids);
+        let mut queue = self.queue();
+        let finished = queue.finish(ids);
+        self.count(&queue);
+        drop(queue);
         self.shipped.notify_waiters();
         finished
     }
 
     /// These stay on file.
     pub(super) fn leave(&self, ids: &[ReceiptId]) {
-        self.queue().leave(ids);
+        let mut queue = self.queue();
+        queue.leave(ids);
+        self.count(&queue);
+        drop(queue);
         self.shipped.notify_waiters();
+    }
+
+    /// Counts what is to be shipped and what was left, as [`status`](Self::status) says it too.
+    pub(super) fn count(&self, queue: &Queue) {
+        self.metrics.set_journal_unshipped(queue.unshipped());
+        self.metrics.set_journal_left(queue.left());
     }
 
     /// Waits until all that was committed up to a place is shipped or left.
@@ -171,7 +181,7 @@ impl Shared {
             tokio::pin!(woken);
             // Registered before looking, or a wake-up in between would be missed.
             woken.as_mut().enable();
-            if self.queue().unshipped_up_to(upto) == 0 {
+            if self.queue().is_shipped_up_to(upto) {
                 return;
             }
             woken.await;

@@ -361,6 +361,8 @@ fn what_no_store_takes_is_named_and_holds_up_no_backup() {
     let folder = running.place().folder.path().join("backup");
     let said = works(&config, &["backup", folder.to_str().unwrap()]);
     assert!(said.contains("not in it: 1 that no store takes"), "{said}");
+    // The store has it; the index follows.
+    running.drained();
     assert!(running.check("bob@example.net", None).is_some());
     let (_, metrics) = running.get("/metrics");
     let metrics = metrics.as_str().unwrap();

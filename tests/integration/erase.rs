@@ -128,7 +128,7 @@ fn what_stands_stays_and_who_it_was_is_forgotten(engine: Engine) {
     assert_eq!(
         again,
         json!({"suppressions": 0, "changes": 0, "events": 0, "receipts": 0, "messages": 0,
-            "unshipped": 0, "journal_until": null})
+            "unshipped": 0, "left": 0, "journal_until": null})
     );
     if engine == Engine::Sqlite {
         nothing_is_left_in_the_file(running);

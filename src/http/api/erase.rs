@@ -34,11 +34,14 @@ pub(super) struct EraseAnswer {
     receipts: u64,
     /// Messages whose raw bytes are gone.
     messages: u64,
-    /// Receipts that this node had accepted before and that were not in the store in time, or that no
-    /// store takes: they were not looked at.
+    /// Receipts that this node had accepted before and that were not in the store in time: they were
+    /// not looked at.
     unshipped: u64,
+    /// Receipts of this node that no store takes: they were not looked at, and are tried again when it
+    /// starts.
+    left: u64,
     /// Until when the journal of this node keeps what it has brought into the store; null if it keeps
-    /// nothing.
+    /// it no longer than it must.
     #[schema(value_type = Option<String>, format = DateTime, required = true)]
     journal_until: Option<Timestamp>,
 }
@@ -48,6 +51,7 @@ impl From<Forgotten> for EraseAnswer {
         let Forgotten {
             erased,
             unshipped,
+            left,
             journal_until,
         } = forgotten;
         Self {
@@ -57,6 +61,7 @@ impl From<Forgotten> for EraseAnswer {
             receipts: erased.receipts,
             messages: erased.messages,
             unshipped,
+            left,
             journal_until,
         }
     }
@@ -67,8 +72,10 @@ impl From<Forgotten> for EraseAnswer {
 /// The recipient key stays, and with it everything that is suppressed, the times, and the SHA-256 of
 /// what came in. This cannot be taken back. An address that nothing is known of erases nothing.
 /// Mail that this node has accepted before the call is waited for, up to 10 s: while `unshipped` is
-/// not 0, call again. Of several nodes each knows its own mail alone: ask each. A journal keeps what
-/// was stored until `journal_until`, and gives the octets of its file to other mail then. Raw bytes
+/// not 0, call again; and if `left` is not 0, once the node has started anew without any. Of several
+/// nodes each knows its own mail alone: ask each. The journal's file may hold the octets of mail that
+/// was stored until `journal_until`, or without one for some seconds, and from then on until other mail
+/// is written over them. Raw bytes
 /// that receipts of other tenants share are gone for these too, because they name the person; the
 /// events and envelopes of other tenants stay. Copies, and other people's mail that names the address
 /// in its text, are not found.
@@ -80,7 +87,8 @@ impl From<Forgotten> for EraseAnswer {
     request_body(content = EraseRequest, example = json!({"address": "bob@example.com"})),
     responses((status = 200, description = "What was erased", body = EraseAnswer,
         example = json!({"suppressions": 2, "changes": 2, "events": 3, "receipts": 3,
-            "messages": 2, "unshipped": 0, "journal_until": "2026-11-21T12:15:00.417Z"})))
+            "messages": 2, "unshipped": 0, "left": 0,
+            "journal_until": "2026-11-21T12:15:00.417Z"})))
 )]
 pub(super) async fn erase(
     State(api): State<Api>,
