@@ -13,6 +13,7 @@ use super::mapping::Mapped;
 use super::rules::{Decided, Rules};
 use crate::judge::bounce_case::of_failure;
 use crate::judge::delivery;
+use crate::judge::table::Fate;
 use crate::model::bounce::{Action, BounceClass, Severity};
 use crate::model::event::Effect;
 use crate::model::words::words;
@@ -263,23 +264,33 @@ fn of_outcome(
     let assessment = rules.assess(outcome, delivery);
     let decided = rules.decide(outcome, delivery);
     let fits_all = decided.rule.is_none_or(super::rules::Rule::fits_all);
-    let lasts = permanent(decided.code, outcome.smtp_code);
+    let coded = permanent(decided.code, outcome.smtp_code);
     let answer = match outcome.action {
         Action::Delivered | Action::Relayed | Action::Expanded => AnswerKind::Success,
         Action::Failed | Action::Delayed => match (decided.code, outcome.smtp_code) {
             (None, None) if fits_all => AnswerKind::None,
             (None, None) => AnswerKind::Words,
-            _ if lasts.is_some() => AnswerKind::Refusal,
+            _ if coded.is_some() => AnswerKind::Refusal,
             _ => AnswerKind::Success,
         },
     };
-    let about = match answer {
-        AnswerKind::Success | AnswerKind::None => no_refusal(text, answer, language),
+    let (fate, lasts) = match outcome.action {
+        // Whatever its code says, it is tried on.
+        Action::Delayed => (Fate::Delayed, Some(false)),
         // Whoever says that its time is over tries no more.
         _ if assessment.class == BounceClass::Expired => {
-            refusal((text, answer), (assessment, &decided), Some(true), language)
+            (of_failure(&assessment, true), Some(true))
         }
-        _ => refusal((text, answer), (assessment, &decided), lasts, language),
+        _ => (of_failure(&assessment, true), coded),
+    };
+    let about = match answer {
+        AnswerKind::Success | AnswerKind::None => no_refusal(text, answer, language),
+        AnswerKind::Words | AnswerKind::Refusal => refusal(
+            (text, answer),
+            (assessment, &decided),
+            (fate, lasts),
+            language,
+        ),
     };
     let smtp_meaning = outcome.smtp_code.and_then(|code| {
         let own = TEXTS.reply.iter().find(|own| own.code == code)?;
@@ -301,16 +312,17 @@ fn of_outcome(
 fn refusal(
     (text, answer): (&str, AnswerKind),
     (assessment, decided): (Assessment, &Decided<'_>),
-    lasts: Option<bool>,
+    (fate, lasts): (Fate, Option<bool>),
     language: Language,
 ) -> Explanation {
     let mut classes = TEXTS.class.iter();
     let class = classes.find(|own| own.class == assessment.class.as_str());
-    let effects = delivery::if_proven(of_failure(&assessment, true));
+    let effects = delivery::if_proven(fate);
     let effect = effects.first().copied();
     let name = effect.map(Effect::as_str);
+    let told = name.or((fate == Fate::Delayed).then_some("none"));
     let mut own = TEXTS.effect.iter();
-    let follows = own.find(|own| Some(own.effect.as_str()) == name);
+    let follows = own.find(|own| Some(own.effect.as_str()) == told);
     let advice = follows.map(|own| match lasts {
         Some(false) => language.pick(&own.temporary_en, &own.temporary_ja),
         Some(true) | None => language.pick(&own.permanent_en, &own.permanent_ja),

@@ -139,7 +139,7 @@ fn a_class_says_nothing_of_the_address() {
             assert!(!own.next_en.contains(word), "{}: {word}", own.class);
         }
     }
-    for effect in ["suppress-unless-braked", "count-soft", "signal"] {
+    for effect in ["suppress-unless-braked", "count-soft", "signal", "none"] {
         assert!(
             texts.effect.iter().any(|own| own.effect == effect),
             "{effect}"
@@ -159,6 +159,14 @@ fn of_a_whole_bounce_each_answer_is_explained() {
         "{}",
         told[0].text
     );
+    // What is delayed is tried on, whatever its code says.
+    let told = each(include_str!(
+        "../../../../fixtures/bounce/dsn-delayed-5.1.1.eml"
+    ));
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].permanent, told[0].effect), (Some(false), None));
+    assert!(told[0].follows.starts_with("still tried"), "{:?}", told[0]);
+    assert!(told[0].next.starts_with("Let the mail"), "{:?}", told[0]);
     let told = each("From: a@example.com\nSubject: 550 5.1.1 User unknown\n\nHello\n");
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].answer, AnswerKind::None);
