@@ -353,7 +353,11 @@ impl Ingest {
     }
 
     fn count(&self, verdict: &Verdict) {
-        for event in &verdict.events {
+        for event in verdict
+            .events
+            .iter()
+            .filter(|event| !event.detail.synthetic)
+        {
             self.metrics.event(event.kind, event.proof);
             if event.kind == EventKind::Complaint {
                 let detail = &event.detail;

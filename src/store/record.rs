@@ -47,7 +47,8 @@ pub struct Recorded {
     pub new: Vec<ReceiptId>,
     /// The feed's head after this write, if it changed anything in the feed.
     pub seq: Option<u64>,
-    /// What the new events have changed, once what depends on the past was settled.
+    /// What the new events have changed, but for synthetic ones, once what depends on the past was
+    /// settled.
     pub effects: Vec<Effect>,
     /// Alarms that this write has raised.
     pub alarms: Vec<Alarm>,
@@ -204,6 +205,7 @@ pub(super) async fn write_events(
 /// The effects of the new events, in their order.
 fn effects_of(new: &[&Verdict]) -> Vec<Effect> {
     let events = new.iter().flat_map(|verdict| &verdict.events);
+    let events = events.filter(|event| !event.detail.synthetic);
     events.flat_map(|event| event.effects.clone()).collect()
 }
 

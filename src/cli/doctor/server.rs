@@ -10,7 +10,7 @@ use super::finding::Finding;
 use crate::cli::client::{Client, ClientArgs, ClientError, cell, encoded, items};
 use crate::cli::door_client::{Delivery, Door, Tls, click, deliver};
 use crate::config::{Config, TlsMode};
-use crate::model::event::SYNTHETIC;
+use crate::model::event::{EventKind, SYNTHETIC};
 use crate::net::certificate::{ACME_FILE, SELF_MADE_FILE};
 use crate::net::network::Network;
 
@@ -94,7 +94,7 @@ pub(super) fn round_trip(client: &Client, config: &Config) -> Vec<Finding> {
         };
         let done = now(client).and_then(|begun| {
             send(&minted(client, address)?)?;
-            effect(client, address, &begun)
+            effect(client, (address, trip.kind), &begun)
         });
         findings.push(match done {
             Ok(says) => Finding::ok(what, says),
@@ -109,6 +109,8 @@ pub(super) fn round_trip(client: &Client, config: &Config) -> Vec<Finding> {
 
 struct Trip {
     name: &'static str,
+    /// What the event is that follows: that of a trip before may come late.
+    kind: EventKind,
     by: By,
 }
 
@@ -121,18 +123,22 @@ enum By {
 const TRIPS: [Trip; 4] = [
     Trip {
         name: "complaint by mail",
+        kind: EventKind::Complaint,
         by: By::Mail(complaint),
     },
     Trip {
         name: "opt-out by mail",
+        kind: EventKind::Unsubscribe,
         by: By::Mail(opt_out),
     },
     Trip {
         name: "bounce by mail",
+        kind: EventKind::Bounce,
         by: By::Mail(bounce),
     },
     Trip {
         name: "one-click",
+        kind: EventKind::Unsubscribe,
         by: By::Click,
     },
 ];
@@ -266,18 +272,22 @@ fn now(client: &Client) -> Result<String, String> {
 }
 
 /// Waits for the event behind that place of the feed, and for what stands then.
-fn effect(client: &Client, address: &str, begun: &str) -> Result<String, String> {
+fn effect(
+    client: &Client,
+    (address, kind): (&str, EventKind),
+    begun: &str,
+) -> Result<String, String> {
     let told = |error: ClientError| error.to_string();
     let whom = encoded(address);
-    let path = format!("/v1/events?recipient={whom}&wait={PATIENCE}&after={begun}");
+    let path = format!("/v1/events?recipient={whom}&kind={kind}&wait={PATIENCE}&after={begun}");
     let found = client.get(&path).map_err(told)?;
     let Some(event) = items(&found).first() else {
-        return Err(format!("accepted, but no event within {PATIENCE} s"));
+        return Err(format!("accepted, but no {kind} within {PATIENCE} s"));
     };
     let about = client
         .get(&format!("/v1/suppressions/{whom}"))
         .map_err(told)?;
-    let (kind, proof) = (cell(event, "/kind"), cell(event, "/proof"));
+    let proof = cell(event, "/proof");
     let mut all = items(&about).iter();
     match all.find(|one| one.get("lifted").is_some_and(Value::is_null)) {
         Some(stands) => Ok(format!(
