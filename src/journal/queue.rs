@@ -94,12 +94,47 @@ pub(super) struct Finished {
     pub(super) partly: BTreeMap<u64, Vec<u64>>,
 }
 
+/// What is taken, by place.
+#[derive(Debug, Default)]
+struct InWork {
+    items: BTreeMap<u64, Item>,
+    /// Runs of places, as long as they are true: each commit asks for them.
+    runs: Option<Vec<(u64, u64)>>,
+}
+
+impl InWork {
+    fn insert(&mut self, item: Item) {
+        self.runs = None;
+        self.items.insert(item.seq, item);
+    }
+
+    fn remove(&mut self, seq: u64) -> Option<Item> {
+        self.runs = None;
+        self.items.remove(&seq)
+    }
+
+    fn runs(&mut self) -> Vec<(u64, u64)> {
+        let items = &self.items;
+        let runs = self.runs.get_or_insert_with(|| {
+            let mut runs: Vec<(u64, u64)> = Vec::new();
+            for &seq in items.keys() {
+                match runs.last_mut() {
+                    Some((_, last)) if last.checked_add(1) == Some(seq) => *last = seq,
+                    _ => runs.push((seq, seq)),
+                }
+            }
+            runs
+        });
+        runs.clone()
+    }
+}
+
 /// What is ready and what is taken. Everything up to `loaded` is here or done; what lies between
 /// `loaded` and `committed` is on file alone. A group is here as a whole or not at all.
 #[derive(Debug)]
 pub(super) struct Queue {
     ready: BTreeMap<u64, Item>,
-    taken: BTreeMap<u64, Item>,
+    taken: InWork,
     taken_ids: HashMap<ReceiptId, u64>,
     /// By the place of their first receipt.
     groups: BTreeMap<u64, Group>,
@@ -117,7 +152,7 @@ impl Queue {
     pub(super) fn new(limit: u64, committed: u64, unshipped: u64) -> Self {
         Self {
             ready: BTreeMap::new(),
-            taken: BTreeMap::new(),
+            taken: InWork::default(),
             taken_ids: HashMap::new(),
             groups: BTreeMap::new(),
             bytes: 0,
@@ -169,7 +204,7 @@ impl Queue {
             });
             let done: HashSet<u64> = group.done.iter().copied().collect();
             for item in stored.items {
-                let known = self.taken.contains_key(&item.seq)
+                let known = self.taken.items.contains_key(&item.seq)
                     || self.ready.contains_key(&item.seq)
                     || done.contains(&item.seq);
                 if !known {
@@ -212,7 +247,7 @@ impl Queue {
             let item = first.remove();
             seqs.push(item.seq);
             self.taken_ids.insert(item.receipt.id, item.seq);
-            self.taken.insert(item.seq, item);
+            self.taken.insert(item);
             if alone {
                 break;
             }
@@ -223,21 +258,14 @@ impl Queue {
     /// What is given out for these.
     pub(super) fn entries(&self, seqs: &[u64]) -> Vec<Entry> {
         seqs.iter()
-            .filter_map(|seq| self.taken.get(seq))
+            .filter_map(|seq| self.taken.items.get(seq))
             .map(Item::entry)
             .collect()
     }
 
     /// What is in work, as runs of places: the first and the last of each.
-    pub(super) fn taken(&self) -> Vec<(u64, u64)> {
-        let mut runs: Vec<(u64, u64)> = Vec::new();
-        for &seq in self.taken.keys() {
-            match runs.last_mut() {
-                Some((_, last)) if last.checked_add(1) == Some(seq) => *last = seq,
-                _ => runs.push((seq, seq)),
-            }
-        }
-        runs
+    pub(super) fn taken(&mut self) -> Vec<(u64, u64)> {
+        self.taken.runs()
     }
 
     /// Those of `ids` that were taken are done: they are gone from here now.
@@ -286,7 +314,7 @@ impl Queue {
     /// The same for places.
     pub(super) fn put_back_seqs(&mut self, seqs: &[u64]) {
         for seq in seqs {
-            if let Some(item) = self.taken.remove(seq) {
+            if let Some(item) = self.taken.remove(*seq) {
                 self.taken_ids.remove(&item.receipt.id);
                 self.ready.insert(item.seq, item);
             }
@@ -305,7 +333,7 @@ impl Queue {
 
     /// Receipts in memory, ready or taken.
     pub(super) fn in_memory(&self) -> usize {
-        self.ready.len().saturating_add(self.taken.len())
+        self.ready.len().saturating_add(self.taken.items.len())
     }
 
     /// The place of what was committed last.
@@ -318,14 +346,14 @@ impl Queue {
         let begins_behind =
             |items: &BTreeMap<u64, Item>| items.keys().next().is_none_or(|first| *first > place);
         let is_read = self.loaded >= place || self.unshipped == length(self.in_memory());
-        is_read && begins_behind(&self.ready) && begins_behind(&self.taken)
+        is_read && begins_behind(&self.ready) && begins_behind(&self.taken.items)
     }
 
     /// How many receipts up to a place are still to be shipped; of those on file alone all are
     /// counted, if any of them can be meant.
     pub(super) fn unshipped_up_to(&self, place: u64) -> u64 {
         let of = |items: &BTreeMap<u64, Item>| length(items.range(..=place).count());
-        let here = of(&self.ready).saturating_add(of(&self.taken));
+        let here = of(&self.ready).saturating_add(of(&self.taken.items));
         let on_file = if self.loaded < place {
             self.unshipped.saturating_sub(length(self.in_memory()))
         } else {
@@ -350,7 +378,7 @@ impl Queue {
 
     fn first(&self) -> Option<&Item> {
         let ready = self.ready.values().next();
-        let taken = self.taken.values().next();
+        let taken = self.taken.items.values().next();
         ready.into_iter().chain(taken).min_by_key(|item| item.seq)
     }
 
@@ -363,7 +391,7 @@ impl Queue {
     fn remove_taken(&mut self, ids: &[ReceiptId]) -> Vec<Item> {
         ids.iter()
             .filter_map(|id| self.taken_ids.remove(id))
-            .filter_map(|seq| self.taken.remove(&seq))
+            .filter_map(|seq| self.taken.remove(seq))
             .collect()
     }
 }
