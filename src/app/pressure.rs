@@ -29,8 +29,9 @@ struct Inner {
     relieved: Notify,
 }
 
-/// How far the pipeline may be behind before the SMTP door waits for it.
-const SMTP: Duration = Duration::from_secs(1);
+/// How far the pipeline may be behind before the SMTP door waits for it: a burst may be over by then,
+/// and no answer of check is older.
+const SMTP: Duration = Duration::from_secs(2);
 /// And the other doors, whose peers may not come back.
 const OTHERS: Duration = Duration::from_secs(10);
 /// The part of the delay that a door waits, and the most.
@@ -95,8 +96,8 @@ mod tests {
         let millis = Duration::from_millis;
         for (behind, smtp, click) in [
             (0, None, None),
-            (1_000, None, None),
-            (1_500, Some(150), None),
+            (2_000, None, None),
+            (2_500, Some(250), None),
             (9_000, Some(900), None),
             (10_000, Some(1_000), None),
             (10_001, Some(1_000), Some(1_000)),
