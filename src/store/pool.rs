@@ -25,8 +25,9 @@ pub(super) const READ: Duration = Duration::from_secs(15);
 pub(super) const WRITE: Duration = Duration::from_secs(30);
 /// How often a transaction that lost against another is tried again.
 const RETRIES: u32 = 8;
-/// Readers of an SQLite file: reading scales with processors, and two cores are common.
-const SQLITE_READERS: u32 = 4;
+/// Readers of an SQLite file, which are opened when they are first needed: as many as fill an index,
+/// and some more.
+const SQLITE_READERS: u32 = 8;
 /// Bytes of a page of a new SQLite file: three messages of the usual size fit into one, and an
 /// entry somewhere in an index costs no more than that (8 KiB).
 const PAGE: u32 = 8192;

@@ -24,8 +24,11 @@ use crate::model::tenant::TenantId;
 /// Numbers of rows of an SQLite file that one call reads. No column becomes so long that memory for
 /// it is asked of the system each time.
 const ROWS: i64 = 8_192;
-/// Parts of an SQLite file that are read at the same time.
-const PARTS: i64 = 3;
+/// Parts of an SQLite file that are read at the same time, at most: some wait for the disk while
+/// others compute.
+const PARTS: i64 = 6;
+/// Numbers of rows from which on there is a part more.
+const PART_ROWS: i64 = 64 * ROWS;
 /// Rows of `PostgreSQL` that are handed on at a time.
 const LINES: usize = 16_384;
 /// Pieces of them that are handed on at the same time.
@@ -127,10 +130,12 @@ async fn rows_of(conn: &mut Conn<'_>) -> Result<Rows, Failure> {
 impl Rows {
     /// Bounds of the parts: behind which row each begins, and its last.
     fn parts(&self) -> impl Iterator<Item = (i64, i64)> {
-        let step = self.last.saturating_sub(self.first) / PARTS + 1;
+        let numbers = self.last.saturating_sub(self.first);
+        let parts = (numbers / PART_ROWS + 1).min(PARTS);
+        let step = numbers / parts + 1;
         let first = self.first.saturating_sub(1);
         let bound = move |part| first.saturating_add(step.saturating_mul(part));
-        (0..PARTS).map(move |part| (bound(part), bound(part + 1)))
+        (0..parts).map(move |part| (bound(part), bound(part + 1)))
     }
 }
 
