@@ -143,7 +143,7 @@ start_redis() {
 # Synchronises to disk, as it comes. Sets $postgres_url to a fresh database, $postgres_pid.
 start_postgres() {
     local data=$scratch/postgres port
-    if [[ -z $postgres_pid ]]; then
+    if [[ ! -d $data ]]; then
         postgres_bin=$(dirname "$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | sort -V | tail -n1)")
         port=$(free_port)
         mkdir -p "$data"
@@ -153,8 +153,8 @@ start_postgres() {
         printf '%s\n' "port = $port" "listen_addresses = '127.0.0.1'" \
             "unix_socket_directories = '$data'" >>"$data/data/postgresql.conf"
         postgres_server=postgres://postgres@127.0.0.1:$port
-        begin_postgres
     fi
+    if [[ -z $postgres_pid ]]; then begin_postgres; fi
     databases=$((${databases-0} + 1))
     as_postgres "$postgres_bin/createdb" -h "$data" -p "${postgres_server##*:}" -U postgres \
         "bench$databases"

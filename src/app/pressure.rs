@@ -29,8 +29,7 @@ struct Inner {
     relieved: Notify,
 }
 
-/// How far the pipeline may be behind before the SMTP door waits for it: a burst may be over by then,
-/// and no answer of check is older.
+/// How far the pipeline may be behind before the SMTP door waits for it: a burst may be over by then.
 const SMTP: Duration = Duration::from_secs(2);
 /// And the other doors, whose peers may not come back.
 const OTHERS: Duration = Duration::from_secs(10);

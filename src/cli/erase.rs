@@ -57,8 +57,7 @@ impl EraseArgs {
         }
         writeln!(
             out,
-            "octets in the journal's file are free then, and there until other mail is written over \
-             them"
+            "the journal's file may hold octets of the mail until other mail is written over them"
         )?;
         Ok(())
     }

@@ -156,7 +156,7 @@ fn print(explanation: &Explanation, language: Language, out: &mut dyn Write) -> 
         (Some(provider), Some(help)) => Some(format!("{provider}: {help}")),
         (provider, _) => provider.clone(),
     };
-    let refuses = explanation.effect.is_some();
+    let refuses = matches!(explanation.answer, AnswerKind::Refusal | AnswerKind::Words);
     let meaning = if refuses {
         format!("{}: {}", explanation.class, explanation.meaning)
     } else {
@@ -325,6 +325,20 @@ mod tests {
         let told = printed(&["User unknown"], Language::English, false);
         let lines: Vec<_> = told.lines().collect();
         assert_eq!(lines[1], "  code      none: judged by its words alone");
+    }
+
+    #[test]
+    fn a_delay_is_no_end() {
+        let notification = include_str!("../../fixtures/bounce/dsn-delayed-5.1.1.eml");
+        let told = printed(&[notification], Language::English, false);
+        for line in [
+            "bad-mailbox: ",
+            "temporary",
+            "still tried: ",
+            "Let the mail be tried",
+        ] {
+            assert!(told.contains(line), "{line}: {told}");
+        }
     }
 
     #[test]

@@ -345,8 +345,9 @@ impl Queue {
     pub(super) fn is_shipped_up_to(&self, place: u64) -> bool {
         let begins_behind =
             |items: &BTreeMap<u64, Item>| items.keys().next().is_none_or(|first| *first > place);
-        let is_read = self.loaded >= place || self.unshipped == length(self.in_memory());
-        is_read && begins_behind(&self.ready) && begins_behind(&self.taken.items)
+        self.on_file_up_to(place) == 0
+            && begins_behind(&self.ready)
+            && begins_behind(&self.taken.items)
     }
 
     /// How many receipts up to a place are still to be shipped; of those on file alone all are
@@ -354,12 +355,15 @@ impl Queue {
     pub(super) fn unshipped_up_to(&self, place: u64) -> u64 {
         let of = |items: &BTreeMap<u64, Item>| length(items.range(..=place).count());
         let here = of(&self.ready).saturating_add(of(&self.taken.items));
-        let on_file = if self.loaded < place {
-            self.unshipped.saturating_sub(length(self.in_memory()))
-        } else {
-            0
-        };
-        here.saturating_add(on_file)
+        here.saturating_add(self.on_file_up_to(place))
+    }
+
+    /// Of those on file alone all, if any of them can be meant.
+    fn on_file_up_to(&self, place: u64) -> u64 {
+        if self.loaded >= place {
+            return 0;
+        }
+        self.unshipped.saturating_sub(length(self.in_memory()))
     }
 
     pub(super) fn is_ready(&self) -> bool {

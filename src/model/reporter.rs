@@ -11,7 +11,7 @@ pub fn of(detail: &Detail) -> Option<String> {
     names(detail).next()
 }
 
-/// All names of who reported it: that name, and that of the program if it is another.
+/// All names of who reported it: that one, and behind a domain that of the program.
 pub fn names(detail: &Detail) -> impl Iterator<Item = String> + use<'_> {
     let domain = detail.reporter.as_deref().and_then(organisation);
     let program = || program(detail.user_agent.as_deref()?);
@@ -23,7 +23,10 @@ pub fn names(detail: &Detail) -> impl Iterator<Item = String> + use<'_> {
 /// The one name that a host, a domain or a program has where reporters are looked for; `None` if the
 /// text can be no name. A program that is called as hosts are counts as one.
 pub fn meant(text: &str) -> Option<String> {
-    organisation(text).or_else(|| program(text))
+    organisation(text).or_else(|| {
+        let name = program(text)?;
+        Some(organisation(&name).unwrap_or(name))
+    })
 }
 
 /// A program's name. What could be an address is none.
@@ -79,6 +82,7 @@ mod tests {
             ("MX1.example.com", Some("example.com")),
             ("example.com", Some("example.com")),
             ("a.b.c", Some("b.c")),
+            ("a.b.c/1", Some("b.c")),
             ("b.c", Some("b.c")),
             ("Loop/2", Some("loop")),
             ("jane@example.com", None),

@@ -40,29 +40,26 @@ const FORGET: u64 = 10_000;
 /// The longest answer of one call.
 const MOST: u32 = 10_000;
 
-/// Takes `count` places, the last statement before their rows; returns the first of them.
+/// Takes `count` places, the last statement before their rows; returns the first of them. Fails as
+/// [`same_tables`] does.
 pub(super) async fn advance(conn: &mut Conn<'_>, count: usize) -> Result<u64, Failure> {
     let count = u64::try_from(count).unwrap_or(u64::MAX);
-    let sql =
-        format!("update feed set seq = seq + $1 where id = 1 and {SAME_TABLES} returning seq");
+    let sql = "update feed set seq = seq + $1 where id = 1 and tables = $2 returning seq";
     let seq = place(conn, sql, count).await?;
     Ok(seq + 1 - count)
 }
 
-/// That nobody has changed the tables since this program has looked: a newer one may want more than
-/// this one writes.
-const SAME_TABLES: &str = "not exists (select 1 from migrations where version > $2)";
+/// Fails if a newer program has changed the tables: it may want more than this one writes.
+pub(super) async fn same_tables(conn: &mut Conn<'_>) -> Result<(), Failure> {
+    let sql = "select seq from feed where id = 1 and tables = $1";
+    match fetch_one(conn, "feed", sql, values![migrate::version()]).await? {
+        Some(_) => Ok(()),
+        None => Err(nowhere(conn).await?),
+    }
+}
 
-async fn place(conn: &mut Conn<'_>, sql: String, count: u64) -> Result<u64, Failure> {
-    let version = migrate::STEPS.len();
-    match fetch_one(
-        conn,
-        "feed",
-        sql,
-        values![count, u64::try_from(version).unwrap_or(u64::MAX)],
-    )
-    .await?
-    {
+async fn place(conn: &mut Conn<'_>, sql: &'static str, count: u64) -> Result<u64, Failure> {
+    match fetch_one(conn, "feed", sql, values![count, migrate::version()]).await? {
         Some(row) => row.number("seq"),
         None => Err(nowhere(conn).await?),
     }
@@ -80,10 +77,8 @@ async fn nowhere(conn: &mut Conn<'_>) -> Result<Failure, Failure> {
 
 /// Takes one place for a change of the directory.
 pub(super) async fn directory_changed(conn: &mut Conn<'_>) -> Result<u64, Failure> {
-    let sql = format!(
-        "update feed set seq = seq + $1, directory = seq + $1 where id = 1 and {SAME_TABLES}
-         returning seq"
-    );
+    let sql = "update feed set seq = seq + $1, directory = seq + $1 where id = 1 and tables = $2
+               returning seq";
     place(conn, sql, 1).await
 }
 

@@ -84,9 +84,9 @@ async fn first_start(
     if first {
         execute(
             conn,
-            "insert into feed (id, seq, directory, trimmed) values (1, 0, 0, 0)
+            "insert into feed (id, seq, directory, trimmed, tables) values (1, 0, 0, 0, $1)
              on conflict (id) do nothing",
-            vec![],
+            values![migrate::version()],
         )
         .await?;
         tenants::make_default(conn, now).await?;

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::Store;
 use super::failure::{Failure, StoreError};
+use super::migrate;
 use super::pool::{Conn, write};
 use super::record::Verdict;
 use super::sql::{ManyRows, execute, fetch, fetch_many, fetch_one, values};
@@ -98,8 +99,10 @@ impl Store {
 }
 
 async fn mark(conn: &mut Conn<'_>) -> Result<u64, Failure> {
-    let sql = "select marked, unmarked from feed where id = 1 and marked < unmarked";
-    let Some(bounds) = fetch_one(conn, "feed", sql, vec![]).await? else {
+    // What a newer program's marks are is for that one to know.
+    let sql =
+        "select marked, unmarked from feed where id = 1 and marked < unmarked and tables = $1";
+    let Some(bounds) = fetch_one(conn, "feed", sql, values![migrate::version()]).await? else {
         return Ok(0);
     };
     let (marked, unmarked): (u64, u64) = (bounds.number("marked")?, bounds.number("unmarked")?);
@@ -124,8 +127,8 @@ async fn mark(conn: &mut Conn<'_>) -> Result<u64, Failure> {
     };
     // Another node may have come as far. First, as the row of the feed comes first where new events
     // are marked, of which some may be in a part with these.
-    let sql = "update feed set marked = $1 where id = 1 and marked < $1";
-    execute(conn, sql, values![upto]).await?;
+    let sql = "update feed set marked = $1 where id = 1 and marked < $1 and tables = $2";
+    execute(conn, sql, values![upto, migrate::version()]).await?;
     all.save(conn).await?;
     Ok(u64::try_from(rows.len()).unwrap_or(u64::MAX))
 }

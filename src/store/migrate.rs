@@ -82,6 +82,11 @@ async fn apply(conn: &mut Conn<'_>, now: Timestamp) -> Result<(), Failure> {
         ))
         .into());
     }
+    if done > 0 {
+        // In line with whoever writes: all that is stored before is there, and what comes after
+        // finds the new number.
+        execute(conn, "update feed set seq = seq where id = 1", vec![]).await?;
+    }
     for (version, step) in (1_i64..).zip(STEPS).skip(done) {
         run(conn, step).await?;
         execute(
@@ -91,7 +96,14 @@ async fn apply(conn: &mut Conn<'_>, now: Timestamp) -> Result<(), Failure> {
         )
         .await?;
     }
+    let sql = "update feed set tables = $1 where id = 1 and tables < $1";
+    execute(conn, sql, values![version()]).await?;
     Ok(())
+}
+
+/// The number of the tables that this program writes.
+pub(super) fn version() -> u64 {
+    u64::try_from(STEPS.len()).unwrap_or(u64::MAX)
 }
 
 /// Runs all statements of a step.

@@ -198,6 +198,8 @@ pub(super) async fn write_events(
         recorded.seq = Some(first + place(places) - 1);
         let begun = changes.get(..begun).unwrap_or_default();
         recorded.seq = undo::settle(conn, new, begun, now).await?.or(recorded.seq);
+    } else {
+        feed::same_tables(conn).await?;
     }
     Ok(recorded)
 }

@@ -57,7 +57,7 @@ pub(super) struct ExplanationItem {
     #[schema(required = true)]
     permanent: Option<bool>,
     /// What a bounce with it does, if its token proves it: `suppress-unless-braked`, `count-soft`
-    /// or `signal`; null if it is no refusal.
+    /// or `signal`; null if it is no refusal, or of a mail that is still tried.
     #[schema(required = true)]
     effect: Option<&'static str>,
     /// The same for people; empty if it is no refusal.

@@ -8,5 +8,7 @@ create table event_marks (
     primary key (tenant, mark, part)
 )/*: strict, without rowid */;
 
--- All that is there is marked anew.
+-- All that is there is marked anew. tables: how many of these steps the store has had, in the row
+-- that every transaction with a place of the feed changes.
 update feed set marked = 0, unmarked = seq;
+alter table feed add column tables bigint not null default 0;
