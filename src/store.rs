@@ -130,6 +130,11 @@ impl Store {
         &self.epoch
     }
 
+    /// Whether its engine works in this process, as SQLite's does.
+    pub const fn is_in_process(&self) -> bool {
+        self.pool.is_in_process()
+    }
+
     /// Waits for running statements and closes all connections.
     pub async fn close(&self) {
         self.pool.close().await;

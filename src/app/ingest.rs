@@ -3,6 +3,8 @@
 //! One poison entry stops nobody: what cannot be read, or alone cannot be stored, is recorded as
 //! `unrecognised` with the error, its raw bytes kept.
 
+mod turns;
+
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::turns::Turns;
 use crate::app::follower::Follower;
 use crate::app::reception::Reception;
 use crate::journal::{Entry, Journal};
@@ -90,11 +93,12 @@ impl Ingest {
     /// Works until `stop`; what is taken then is finished or put back.
     pub async fn run(self, stop: CancellationToken) {
         // Some batches are read while those before are recorded.
+        let turns = Turns::of(&self.store);
         let (read, receiver) = mpsc::channel(READ_AHEAD);
         let (recorded, measured) = mpsc::channel(MEASURED);
         tokio::join!(
-            self.read_batches(read, &stop),
-            self.record_batches(receiver, recorded, &stop),
+            self.read_batches(read, &turns, &stop),
+            self.record_batches(receiver, recorded, (&turns, &stop)),
             self.measure(measured),
         );
     }
@@ -114,11 +118,18 @@ impl Ingest {
         }
     }
 
-    async fn read_batches(&self, batches: mpsc::Sender<Read>, stop: &CancellationToken) {
+    async fn read_batches(
+        &self,
+        batches: mpsc::Sender<Read>,
+        turns: &Turns,
+        stop: &CancellationToken,
+    ) {
         while let Some(entries) = self.take(stop).await {
+            let turn = turns.take().await;
             let begun = self.traces.moment();
             let this = self.clone();
             let read = tokio::task::spawn_blocking(move || this.judge_all(entries)).await;
+            drop(turn);
             // Reading contains its own panics; an error here means that the runtime is going down,
             // and the next start offers these entries again.
             let Ok(verdicts) = read else { return };
@@ -191,7 +202,7 @@ impl Ingest {
         &self,
         mut batches: mpsc::Receiver<Read>,
         measure: mpsc::Sender<Recorded>,
-        stop: &CancellationToken,
+        (turns, stop): (&Turns, &CancellationToken),
     ) {
         while let Some(Read { verdicts, reading }) = batches.recv().await {
             let mut stride = Stride {
@@ -199,7 +210,8 @@ impl Ingest {
                 readings: vec![reading],
             };
             self.gather(&mut stride, &mut batches, stop).await;
-            self.record_until_done(stride, &measure, stop).await;
+            self.record_until_done(stride, &measure, (turns, stop))
+                .await;
         }
     }
 
@@ -237,13 +249,16 @@ impl Ingest {
         &self,
         stride: Stride,
         measure: &mpsc::Sender<Recorded>,
-        stop: &CancellationToken,
+        (turns, stop): (&Turns, &CancellationToken),
     ) {
         let span = self.traces.batch(&stride.readings);
         let mut waiting = vec![stride.verdicts];
         let mut patience = PAUSE.0;
         while let Some(mut batch) = waiting.pop() {
-            match self.record(&batch, &span).await {
+            let turn = turns.take().await;
+            let recorded = self.record(&batch, &span).await;
+            drop(turn);
+            match recorded {
                 Ok(recorded) => {
                     patience = PAUSE.0;
                     self.reception.pressure().recorded();

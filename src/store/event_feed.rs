@@ -20,7 +20,7 @@ pub struct EventFilter {
     /// Only with this proof.
     pub proof: Option<Proof>,
     /// Only from this reporter, by one of its [names](crate::model::reporter::names) as
-    /// [`meant`](crate::model::reporter::meant) gives it.
+    /// [`meant`] gives it.
     pub reporter: Option<String>,
     /// Only about this recipient: its key under every generation of the address key. Needs a
     /// tenant.

@@ -119,6 +119,11 @@ pub(super) enum Conn<'c> {
 }
 
 impl Pool {
+    /// Whether the engine works in this process.
+    pub(super) const fn is_in_process(&self) -> bool {
+        matches!(self, Self::Sqlite { .. })
+    }
+
     /// Opens the connections that `url` names.
     pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
         if let Some(path) = sqlite_path(url) {

@@ -416,7 +416,8 @@ async fn a_backlog_beyond_memory_is_read_back_in_order() {
     journal.close().await;
 
     let large = std::fs::metadata(file(folder.path())).unwrap().len();
-    assert!(large > 64 << 20, "{large}");
+    // It may have begun to shrink already.
+    assert!(large > 20 << 20, "{large}");
     let journal = open(folder.path()).await;
     let shrunk = async {
         while std::fs::metadata(file(folder.path())).unwrap().len() > 20 << 20 {
